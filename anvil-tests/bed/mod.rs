@@ -1,0 +1,1 @@
+//! The test bed: real protocol contracts on a local chain.
