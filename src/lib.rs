@@ -1,6 +1,8 @@
 //! backstop: a liquidation keeper for EVM lending protocols.
 
+pub mod abi;
 pub mod domain;
+pub mod io;
 
 #[doc(hidden)]
 #[path = "../anvil-tests/bed/mod.rs"]

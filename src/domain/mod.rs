@@ -1,4 +1,15 @@
 //! The deciding part. Pure: no async, no I/O, no clock, no logging, no globals.
 
 pub mod chain;
+pub mod cost;
+pub mod executor;
+pub mod keeper;
+pub mod lane;
+pub mod plan;
+pub mod prices;
+pub mod protocol;
+pub mod protocols;
+pub mod route;
+pub mod size;
 pub mod units;
+pub mod verdict;

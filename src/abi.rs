@@ -1,0 +1,179 @@
+//! The contract bindings: every selector, event and struct the keeper knows. Reading and writing them is
+//! left to the files that use them.
+
+use alloy::sol;
+
+/// Aave V3, what all releases share, and what only some have.
+pub mod aave {
+    use super::sol;
+    sol! {
+        interface PoolAddressesProvider {
+            function getPool() external view returns (address);
+            function getPoolConfigurator() external view returns (address);
+            function getPriceOracle() external view returns (address);
+            function getPoolDataProvider() external view returns (address);
+            function getPriceOracleSentinel() external view returns (address);
+
+            event PriceOracleUpdated(address indexed oldAddress, address indexed newAddress);
+            event PriceOracleSentinelUpdated(address indexed oldAddress, address indexed newAddress);
+            event PoolUpdated(address indexed oldAddress, address indexed newAddress);
+            event PoolConfiguratorUpdated(address indexed oldAddress, address indexed newAddress);
+        }
+
+        #[derive(Debug)]
+        struct ReserveData {
+            uint256 configuration;
+            uint128 liquidityIndex;
+            uint128 currentLiquidityRate;
+            uint128 variableBorrowIndex;
+            uint128 currentVariableBorrowRate;
+            uint128 currentStableBorrowRate;
+            uint40 lastUpdateTimestamp;
+            uint16 id;
+            address aTokenAddress;
+            address stableDebtTokenAddress;
+            address variableDebtTokenAddress;
+            address interestRateStrategyAddress;
+            uint128 accruedToTreasury;
+            uint128 unbacked;
+            uint128 isolationModeTotalDebt;
+        }
+
+        #[derive(Debug)]
+        struct EModeCategory {
+            uint16 ltv;
+            uint16 liquidationThreshold;
+            uint16 liquidationBonus;
+            address priceSource;
+            string label;
+        }
+
+        interface Pool {
+            function POOL_REVISION() external view returns (uint256);
+            function FLASHLOAN_PREMIUM_TOTAL() external view returns (uint128);
+            function getReservesList() external view returns (address[]);
+            function getReserveData(address asset) external view returns (ReserveData);
+            function getEModeCategoryData(uint8 id) external view returns (EModeCategory);
+            function getEModeCategoryCollateralBitmap(uint8 id) external view returns (uint128);
+            function getUserConfiguration(address user) external view returns (uint256);
+            function getUserEMode(address user) external view returns (uint256);
+            function getUserAccountData(address user) external view returns (
+                uint256 totalCollateralBase, uint256 totalDebtBase, uint256 availableBorrowsBase,
+                uint256 currentLiquidationThreshold, uint256 ltv, uint256 healthFactor);
+            function getLiquidationGracePeriod(address asset) external view returns (uint40);
+            function getVirtualUnderlyingBalance(address asset) external view returns (uint128);
+            function liquidationCall(address collateralAsset, address debtAsset, address user,
+                uint256 debtToCover, bool receiveAToken) external;
+
+            event Borrow(address indexed reserve, address user, address indexed onBehalfOf, uint256 amount,
+                uint8 interestRateMode, uint256 borrowRate, uint16 indexed referralCode);
+            event ReserveUsedAsCollateralEnabled(address indexed reserve, address indexed user);
+            event ReserveUsedAsCollateralDisabled(address indexed reserve, address indexed user);
+            event UserEModeSet(address indexed user, uint8 categoryId);
+            event LiquidationCall(address indexed collateralAsset, address indexed debtAsset, address indexed user,
+                uint256 debtToCover, uint256 liquidatedCollateralAmount, address liquidator, bool receiveAToken);
+        }
+
+        interface Token {
+            function ATOKEN_REVISION() external view returns (uint256);
+            function DEBT_TOKEN_REVISION() external view returns (uint256);
+            function scaledBalanceOf(address user) external view returns (uint256);
+            function principalBalanceOf(address user) external view returns (uint256);
+
+            event Mint(address indexed caller, address indexed onBehalfOf, uint256 value,
+                uint256 balanceIncrease, uint256 index);
+            event Burn(address indexed from, address indexed target, uint256 value,
+                uint256 balanceIncrease, uint256 index);
+            event BalanceTransfer(address indexed from, address indexed to, uint256 value, uint256 index);
+        }
+
+        interface Oracle {
+            function BASE_CURRENCY_UNIT() external view returns (uint256);
+            function getAssetPrice(address asset) external view returns (uint256);
+        }
+
+        interface Sentinel {
+            function isLiquidationAllowed() external view returns (bool);
+        }
+
+        interface Configurator {
+            event ReserveInitialized(address indexed asset, address indexed aToken, address stableDebtToken,
+                address variableDebtToken, address interestRateStrategyAddress);
+            event ReserveDropped(address indexed asset);
+            event EModeCategoryAdded(uint8 indexed categoryId, uint256 ltv, uint256 liquidationThreshold,
+                uint256 liquidationBonus, address oracle, string label);
+            event AssetCollateralInEModeChanged(address indexed asset, uint8 categoryId, bool collateral);
+            event EModeAssetCategoryChanged(address indexed asset, uint8 oldCategoryId, uint8 newCategoryId);
+            event ATokenUpgraded(address indexed asset, address indexed proxy, address indexed implementation);
+            event VariableDebtTokenUpgraded(address indexed asset, address indexed proxy,
+                address indexed implementation);
+            event FlashloanPremiumTotalUpdated(uint128 oldFlashloanPremiumTotal, uint128 newFlashloanPremiumTotal);
+        }
+    }
+}
+
+pub mod erc20 {
+    use super::sol;
+    sol! {
+        interface Erc20 {
+            function balanceOf(address owner) external view returns (uint256);
+            function decimals() external view returns (uint8);
+            function symbol() external view returns (string);
+            event Transfer(address indexed from, address indexed to, uint256 value);
+        }
+    }
+}
+
+/// Uniswap V3, as far as prices and pools go.
+pub mod uniswap {
+    use super::sol;
+    sol! {
+        interface Factory {
+            function getPool(address tokenA, address tokenB, uint24 fee) external view returns (address);
+        }
+
+        struct ExactInput {
+            address tokenIn;
+            address tokenOut;
+            uint256 amountIn;
+            uint24 fee;
+            uint160 sqrtPriceLimitX96;
+        }
+
+        struct ExactOutput {
+            address tokenIn;
+            address tokenOut;
+            uint256 amount;
+            uint24 fee;
+            uint160 sqrtPriceLimitX96;
+        }
+
+        interface QuoterV2 {
+            function quoteExactInputSingle(ExactInput params) external returns (
+                uint256 amountOut, uint160 sqrtPriceX96After, uint32 ticksCrossed, uint256 gasEstimate);
+            function quoteExactOutputSingle(ExactOutput params) external returns (
+                uint256 amountIn, uint160 sqrtPriceX96After, uint32 ticksCrossed, uint256 gasEstimate);
+        }
+    }
+}
+
+pub mod multicall {
+    use super::sol;
+    sol! {
+        struct Call3 { address target; bool allowFailure; bytes callData; }
+        struct Result3 { bool success; bytes returnData; }
+        interface Multicall3 {
+            function aggregate3(Call3[] calls) external payable returns (Result3[] returnData);
+        }
+    }
+}
+
+/// Our executor, as compiled: its calls, errors, events and bytecode.
+pub mod executor {
+    use super::sol;
+    sol!(
+        #[derive(Debug)]
+        Executor,
+        "abi/Executor.json"
+    );
+}

@@ -1,0 +1,165 @@
+//! The executor contract as the keeper sees it: the call it encodes, the list it must carry, and the storage
+//! that lets a dry run place it where none is deployed. `docs/executor.md` has the layout.
+
+use super::plan::{Funding, Swap};
+use super::protocol::Outcome;
+use super::route::Venue;
+use super::units::{Amount, Wei};
+use crate::abi::executor::Executor;
+use alloy::primitives::{Address, B256, Bytes, U256, address, aliases::U24, keccak256};
+use alloy::sol_types::{SolCall, SolValue};
+
+/// Where a dry run places the executor when none is deployed: an address without key or code.
+pub const PLACEHOLDER: Address = address!("bac0000000000000000000000000000000e5ec01");
+/// Who sends in a dry run without a wallet.
+pub const NOBODY: Address = address!("bac000000000000000000000000000000000caf1");
+
+/// What an address may be to the executor. One role an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Operator = 1,
+    Lender = 2,
+    RouterV1 = 4,
+    RouterV2 = 8,
+    Factory = 16,
+    Token = 32,
+}
+
+impl Role {
+    pub fn bit(self) -> U256 {
+        U256::from(self as u8)
+    }
+
+    /// Which form of the swap calls this router code takes: the one with a deadline in its structs, or the
+    /// one without. `None` for code that has neither.
+    pub fn of_router(code: &[u8]) -> Option<Self> {
+        // exactInputSingle and exactOutputSingle of each form, as a dispatcher compares them.
+        let has = |selector: [u8; 4]| {
+            let push = [0x63, selector[0], selector[1], selector[2], selector[3]];
+            code.windows(5).any(|window| window == push)
+        };
+        if has([0x41, 0x4b, 0xf3, 0x89]) && has([0xdb, 0x3e, 0x21, 0x98]) {
+            Some(Self::RouterV1)
+        } else if has([0x04, 0xe4, 0x5a, 0xaf]) && has([0x50, 0x23, 0xb4, 0xdf]) {
+            Some(Self::RouterV2)
+        } else {
+            None
+        }
+    }
+}
+
+/// Everything an executor must list to serve a market.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing(pub Vec<(Address, Role)>);
+
+impl Listing {
+    pub fn new(lender: Address, venue: &Venue, router: Role, tokens: &[Address]) -> Self {
+        let mut entries =
+            vec![(lender, Role::Lender), (venue.router, router), (venue.factory, Role::Factory)];
+        let mut tokens = tokens.to_vec();
+        tokens.push(venue.wrapped_native);
+        tokens.sort_unstable();
+        tokens.dedup();
+        entries.extend(tokens.into_iter().map(|token| (token, Role::Token)));
+        Self(entries)
+    }
+
+    /// Storage that makes the code at an address without constructor behave as deployed: `roles` at slot 0,
+    /// the receiver at slot 3.
+    pub fn storage(&self, operator: Address, receiver: Address) -> Vec<(B256, B256)> {
+        let roles = self.0.iter().copied().chain([(operator, Role::Operator)]);
+        let receiver = (B256::from(U256::from(3)), receiver.into_word());
+        roles.map(|(target, role)| (role_slot(target), role.bit().into())).chain([receiver]).collect()
+    }
+
+    /// Init code: the compiled contract and its constructor's arguments.
+    pub fn init_code(&self, owner: Address, operator: Address, receiver: Address) -> Bytes {
+        let targets = self.0.iter().map(|(target, _)| *target).collect::<Vec<_>>();
+        let bits = self.0.iter().map(|(_, role)| role.bit()).collect::<Vec<_>>();
+        let arguments = (owner, operator, receiver, targets, bits).abi_encode_params();
+        [Executor::BYTECODE.as_ref(), &arguments].concat().into()
+    }
+}
+
+/// The storage slot of `roles[target]`.
+pub fn role_slot(target: Address) -> B256 {
+    keccak256((target, U256::ZERO).abi_encode())
+}
+
+/// The code every deployment has.
+pub fn code() -> &'static Bytes {
+    &Executor::DEPLOYED_BYTECODE
+}
+
+/// What `execute` needs to know.
+pub struct Order<'a> {
+    pub lender: Address,
+    pub account: Address,
+    pub debt_asset: Address,
+    pub collateral_asset: Address,
+    pub outcome: &'a Outcome,
+    pub funding: Funding,
+    pub borrowed: Amount,
+    pub swaps: &'a [Swap],
+    pub venue: &'a Venue,
+    pub min_profit: Wei,
+    /// Last block the plan may run in.
+    pub deadline: u64,
+}
+
+/// The call data of `execute`.
+pub fn call_data(order: &Order<'_>) -> Bytes {
+    let swaps = order.swaps.iter().map(|swap| Executor::Swap {
+        router: order.venue.router,
+        exactOutput: swap.buys,
+        tokenIn: swap.sold,
+        tokenOut: swap.bought,
+        fee: U24::from(swap.tier),
+        amount: U256::ZERO,
+        limit: swap.limit.0,
+    });
+    let leg = Executor::Leg {
+        lender: order.lender,
+        collateral: order.collateral_asset,
+        debt: order.debt_asset,
+        borrower: order.account,
+        repay: order.outcome.cover,
+        swaps: swaps.collect(),
+    };
+    let (funding, source, pair_token, pair_fee) = match order.funding {
+        Funding::Lender(lender) => (0, lender, Address::ZERO, 0),
+        Funding::Pool { partner, tier, .. } => (1, order.venue.factory, partner, tier),
+    };
+    let plan = Executor::Plan {
+        funding,
+        source,
+        amount: order.borrowed.0,
+        pairToken: pair_token,
+        pairFee: U24::from(pair_fee),
+        profitToken: order.venue.wrapped_native,
+        minProfit: order.min_profit.0,
+        deadline: U256::from(order.deadline),
+        legs: vec![leg],
+    };
+    Executor::executeCall { plan }.abi_encode().into()
+}
+
+/// The profit that `execute` answers with.
+pub fn profit(data: &[u8]) -> Option<Wei> {
+    Executor::executeCall::abi_decode_returns(data).ok().map(Wei)
+}
+
+/// What the executor, or something it called, said when it refused.
+pub fn refusal(data: &[u8]) -> String {
+    use alloy::sol_types::{Revert, SolError, SolInterface};
+    if let Ok(error) = Executor::ExecutorErrors::abi_decode(data) {
+        return format!("{error:?}");
+    }
+    if let Ok(revert) = Revert::abi_decode(data) {
+        return revert.reason.chars().take(120).collect();
+    }
+    match data.get(..4) {
+        Some(selector) => format!("error {}", Bytes::copy_from_slice(selector)),
+        None => "no reason given".into(),
+    }
+}

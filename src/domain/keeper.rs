@@ -1,0 +1,517 @@
+//! The whole of the deciding in one place: facts in, effects out. One owner, no waiting, no clock. Live, dry
+//! run, `scan` and the tests drive this same function with different hands.
+//!
+//! A head arrives with its logs; reads make the market true at that block; accounts are judged at the next
+//! block's time; each opportunity is sized against real quotes; what pays is tried; what passed is submitted
+//! when the lane is free.
+
+use super::chain::{Answer, BlockRef, Head, Log, Read};
+use super::cost::{FeePolicy, Fees, fees, next_base_fee};
+use super::executor::{Order as CallOrder, call_data};
+use super::lane::{self, Attempt, Flight, Kind, News, Order};
+use super::plan::{Draft, Plan, Proposal, Reason, Skip, Trial, least_profit};
+use super::prices::Moment;
+use super::protocol::{Opportunity, Protocol, Undecodable};
+use super::route::{Knowledge, Known, Question, Venue};
+use super::size::{Scope, best};
+use super::units::{Bps, FeePerGas, Net, Wei};
+use super::verdict::{self, Outcome, Verdict};
+use alloy::primitives::{Address, B256};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Blocks a call may wait before the executor refuses to run it.
+const DEADLINE: u64 = 25;
+/// Rounds of reads or quotes after which something is wrong.
+const MOST_ROUNDS: u32 = 64;
+/// Heads whose logs are kept, to mark again what a replaced block had changed.
+const REMEMBERED: usize = 256;
+/// Heads after which it is asked again which pools exist.
+const POOLS_AGE: u64 = 300;
+/// Blocks an account is left alone after a transaction of ours for it failed.
+const COOLDOWN: u64 = 10;
+
+/// What the operator wants. Without it the keeper only keeps the market true.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub venue: Venue,
+    /// The lending pool that is called to liquidate.
+    pub lender: Address,
+    pub executor: Address,
+    /// Assets whose pools with the debt may lend it.
+    pub partners: Vec<Address>,
+    pub minimum: Wei,
+    pub slippage: Bps,
+    pub fees: FeePolicy,
+    /// Sign and send; otherwise decide and say so.
+    pub live: bool,
+}
+
+/// A fact.
+#[derive(Clone, Debug)]
+pub enum Input {
+    Head {
+        dropped: Vec<BlockRef>,
+        /// The new blocks and their logs, oldest first.
+        added: Vec<(Head, Vec<Log>)>,
+        /// Logs do not cover what changed.
+        jumped: bool,
+        /// When the next block is expected, seconds since 1970.
+        next_timestamp: u64,
+    },
+    /// To `Effect::Read`.
+    Answers(Vec<Answer>),
+    /// To `Effect::Try`.
+    Trials(Vec<Trial>),
+    /// To `Effect::Follow`.
+    News(News),
+    /// To `Effect::Submit` and `Effect::Withdraw`: what was journaled and sent.
+    Flying { intent: i64, nonce: u64, attempt: Attempt },
+    /// To `Effect::Submit`: nothing was sent.
+    Grounded,
+}
+
+/// What the hands are to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Ask contracts at this block. `apart`: one call each, as quotes may burn what gas they are given.
+    Read { at: BlockRef, reads: Vec<Read>, apart: bool },
+    /// Run these calls as of this block, at the next block's time.
+    Try { at: Head, timestamp: u64, base_fee: FeePerGas, proposals: Vec<Proposal> },
+    /// Sign, commit to the journal, send.
+    Submit(Box<Plan>),
+    /// Sign and journal a transaction to ourselves with the flight's nonce, send.
+    Withdraw { flight: Box<Flight>, fees: Fees },
+    /// Send the journaled bytes with this hash once more.
+    Resend(B256),
+    /// Ask for receipts and our next nonce.
+    Follow(Box<Flight>),
+    /// The flight is over.
+    Book { flight: Box<Flight>, verdict: Box<Verdict>, receipt: Option<Box<super::chain::Receipt>> },
+    /// The head is dealt with.
+    Done,
+}
+
+/// What was decided about one head.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub head: Option<Head>,
+    pub plans: Vec<Plan>,
+    pub skips: Vec<Skip>,
+    /// Accounts whose health could not be judged.
+    pub unknown: usize,
+}
+
+/// What makes the keeper stop rather than go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Halt {
+    #[error(transparent)]
+    Undecodable(#[from] Undecodable),
+    #[error(
+        "the pool runs revision {0}, which this version of backstop does not know: it is observed, never acted on"
+    )]
+    UnknownRevision(u64),
+    #[error("no end to the questions about block {0}")]
+    Endless(u64),
+    #[error(
+        "nonce {0} of our key was used by a transaction that is not in the journal: the key is used elsewhere, or stolen"
+    )]
+    ForeignNonce(u64),
+    #[error("an answer came that nothing had asked for")]
+    Unasked,
+}
+
+/// Where in a head's life we are.
+enum Phase {
+    Idle,
+    Settling,
+    Searching { opportunities: Vec<Vec<Opportunity>>, asked: Vec<Question> },
+    Trying(Vec<Proposal>),
+}
+
+/// The keeper of one market.
+pub struct Keeper<P> {
+    pub market: P,
+    terms: Option<Terms>,
+    knowledge: Knowledge,
+    phase: Phase,
+    rounds: u32,
+    head: Option<Head>,
+    next_timestamp: u64,
+    flight: Option<Flight>,
+    cooling: BTreeMap<Address, u64>,
+    recent: VecDeque<(B256, Vec<Log>)>,
+    report: Report,
+}
+
+impl<P: Protocol> Keeper<P> {
+    /// `flight` is what a previous run left under way.
+    pub fn new(market: P, flight: Option<Flight>) -> Self {
+        Self {
+            market,
+            terms: None,
+            knowledge: Knowledge::default(),
+            phase: Phase::Idle,
+            rounds: 0,
+            head: None,
+            next_timestamp: 0,
+            flight,
+            cooling: BTreeMap::new(),
+            recent: VecDeque::new(),
+            report: Report::default(),
+        }
+    }
+
+    /// From now on liquidatable accounts are planned for.
+    pub fn engage(&mut self, terms: Terms) {
+        self.terms = Some(terms);
+    }
+
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    pub fn flight(&self) -> Option<&Flight> {
+        self.flight.as_ref()
+    }
+
+    /// Takes one fact and says what is to be done.
+    ///
+    /// # Errors
+    /// `Halt` when going on would mean acting on something we do not understand.
+    pub fn step(&mut self, input: Input, out: &mut Vec<Effect>) -> Result<(), Halt> {
+        match input {
+            Input::Head { dropped, added, jumped, next_timestamp } => {
+                self.on_head(&dropped, added, jumped, next_timestamp, out)
+            }
+            Input::Answers(answers) => self.on_answers(&answers, out),
+            Input::Trials(trials) => self.on_trials(trials, out),
+            Input::News(news) => self.on_news(&news, out),
+            Input::Flying { intent, nonce, attempt } => {
+                self.on_flying(intent, nonce, attempt);
+                out.push(Effect::Done);
+                Ok(())
+            }
+            Input::Grounded => {
+                out.push(Effect::Done);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_head(
+        &mut self,
+        dropped: &[BlockRef],
+        added: Vec<(Head, Vec<Log>)>,
+        jumped: bool,
+        next_timestamp: u64,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Halt> {
+        for block in dropped {
+            if let Some((_, logs)) = self.recent.iter().find(|(hash, _)| *hash == block.hash) {
+                logs.iter().for_each(|log| self.market.on_log(log));
+            }
+        }
+        self.recent.retain(|(hash, _)| !dropped.iter().any(|block| block.hash == *hash));
+        for (head, logs) in added {
+            logs.iter().for_each(|log| self.market.on_log(log));
+            self.head = Some(head);
+            self.recent.push_back((head.block.hash, logs));
+        }
+        while self.recent.len() > REMEMBERED {
+            self.recent.pop_front();
+        }
+        if jumped {
+            self.market.mark_all();
+        }
+        let head = self.head.ok_or(Halt::Unasked)?;
+        self.next_timestamp = next_timestamp.max(head.block.timestamp.saturating_add(1));
+        self.knowledge.expire(head.block.number.is_multiple_of(POOLS_AGE));
+        self.report = Report { head: Some(head), ..Report::default() };
+        self.rounds = 0;
+        self.cooling.retain(|_, until| *until > head.block.number);
+        self.market.on_head();
+        if let Some(flight) = &self.flight {
+            out.push(Effect::Follow(Box::new(flight.clone())));
+        } else {
+            self.settle_more(out)?;
+        }
+        Ok(())
+    }
+
+    fn on_news(&mut self, news: &News, out: &mut Vec<Effect>) -> Result<(), Halt> {
+        let (Some(flight), Some(head)) = (self.flight.clone(), self.head) else {
+            return Err(Halt::Unasked);
+        };
+        let policy = self.terms.as_ref().map(|terms| (terms.fees, terms.executor));
+        let Some((policy, executor)) = policy else { return self.settle_more(out) };
+        match lane::order(&flight, &head, news, &policy) {
+            Some(Order::Settle(receipt)) => {
+                let kind = flight.kind(receipt.hash).unwrap_or(Kind::Execute);
+                let verdict = verdict::of(&receipt, kind, executor);
+                if verdict.outcome != Outcome::Won {
+                    self.cooling.insert(flight.account, head.block.number.saturating_add(COOLDOWN));
+                }
+                self.flight = None;
+                out.push(Effect::Book {
+                    flight: Box::new(flight),
+                    verdict: Box::new(verdict),
+                    receipt: Some(Box::new(receipt)),
+                });
+            }
+            Some(Order::Resend(hash)) => out.push(Effect::Resend(hash)),
+            Some(Order::Withdraw(fees)) => {
+                out.push(Effect::Withdraw { flight: Box::new(flight), fees });
+            }
+            Some(Order::Foreign) => {
+                self.flight = None;
+                let nonce = flight.nonce;
+                let verdict = Verdict {
+                    outcome: Outcome::Foreign,
+                    gross: Wei::ZERO,
+                    cost: Wei::ZERO,
+                    net: Net::Gain(Wei::ZERO),
+                };
+                out.push(Effect::Book {
+                    flight: Box::new(flight),
+                    verdict: Box::new(verdict),
+                    receipt: None,
+                });
+                return Err(Halt::ForeignNonce(nonce));
+            }
+            None => {}
+        }
+        self.settle_more(out)
+    }
+
+    /// A transaction was signed, journaled and handed to the node.
+    fn on_flying(&mut self, intent: i64, nonce: u64, attempt: Attempt) {
+        if let Some(flight) = self.flight.as_mut().filter(|flight| flight.intent == intent) {
+            flight.attempts.push(attempt);
+            return;
+        }
+        let (Some(plan), Some(head)) = (self.report.plans.first(), self.head) else { return };
+        self.flight = Some(Flight {
+            intent,
+            nonce,
+            account: plan.proposal.draft.account,
+            promised: plan.gross,
+            late_at: head.block.number.saturating_add(lane::PATIENCE),
+            attempts: vec![attempt],
+        });
+    }
+
+    /// Asks for what is not true yet, or goes on to judge.
+    fn settle_more(&mut self, out: &mut Vec<Effect>) -> Result<(), Halt> {
+        let head = self.head.ok_or(Halt::Unasked)?;
+        let reads = self.market.reads();
+        if reads.is_empty() {
+            self.judge();
+            return self.search_more(out);
+        }
+        self.count_round(head)?;
+        self.phase = Phase::Settling;
+        out.push(Effect::Read { at: head.block, reads, apart: false });
+        Ok(())
+    }
+
+    fn count_round(&mut self, head: Head) -> Result<(), Halt> {
+        self.rounds = self.rounds.saturating_add(1);
+        if self.rounds > MOST_ROUNDS { Err(Halt::Endless(head.block.number)) } else { Ok(()) }
+    }
+
+    fn on_answers(&mut self, answers: &[Answer], out: &mut Vec<Effect>) -> Result<(), Halt> {
+        let head = self.head.ok_or(Halt::Unasked)?;
+        match &self.phase {
+            Phase::Settling => {
+                let settled = self.market.settle(head.block, answers)?;
+                if let Some(revision) = settled.unknown_revision
+                    && self.terms.is_some()
+                {
+                    return Err(Halt::UnknownRevision(revision));
+                }
+                self.settle_more(out)
+            }
+            Phase::Searching { asked, .. } => {
+                self.knowledge.learn(asked, answers);
+                self.search_more(out)
+            }
+            Phase::Idle | Phase::Trying(_) => Err(Halt::Unasked),
+        }
+    }
+
+    /// Who may be liquidated at the next block's time.
+    fn judge(&mut self) {
+        let when = Moment { timestamp: self.next_timestamp, prices: self.market.prices() };
+        let mut found = Vec::new();
+        for account in self.market.accounts() {
+            let judged = self.market.health(account, &when).and_then(|health| {
+                if self.terms.is_none() || !health.factor.is_liquidatable() {
+                    return Ok(None);
+                }
+                Ok(Some((health.factor, self.market.opportunities(account, &when)?)))
+            });
+            match judged {
+                Ok(None) => {}
+                Ok(Some((_, Ok(opportunities)))) => found.push(opportunities),
+                Ok(Some((factor, Err(revert)))) => {
+                    let reason = Reason::Refused(revert);
+                    self.report.skips.push(Skip::bare(account, Some(factor), reason));
+                }
+                Err(unknown) => {
+                    self.report.unknown = self.report.unknown.saturating_add(1);
+                    self.report.skips.push(Skip::bare(account, None, Reason::Unknown(unknown)));
+                }
+            }
+        }
+        self.phase = Phase::Searching { opportunities: found, asked: vec![] };
+    }
+
+    /// Sizes every opportunity as far as what is known allows; asks for the rest.
+    fn search_more(&mut self, out: &mut Vec<Effect>) -> Result<(), Halt> {
+        let head = self.head.ok_or(Halt::Unasked)?;
+        let (Some(terms), Phase::Searching { opportunities, .. }) = (&self.terms, &self.phase) else {
+            return Ok(self.finish(out));
+        };
+        let scope = Scope {
+            protocol: &self.market,
+            when: Moment { timestamp: self.next_timestamp, prices: self.market.prices() },
+            venue: &terms.venue,
+            partners: &terms.partners,
+            base_fee: next_base_fee(&head),
+            slippage: terms.slippage,
+        };
+        let mut drafts = Vec::new();
+        let mut refused = Vec::new();
+        for pairs in opportunities {
+            match best(&scope, pairs, &mut self.knowledge) {
+                Known::Yes(Ok(draft)) => drafts.push(draft),
+                Known::Yes(Err(reason)) => refused.extend(pairs.first().map(|pair| (pair.clone(), reason))),
+                Known::No | Known::NotYet => {}
+            }
+        }
+        let missing = self.knowledge.missing();
+        if !missing.is_empty() {
+            let reads = missing.iter().map(|question| question.read(&terms.venue)).collect();
+            if let Phase::Searching { asked, .. } = &mut self.phase {
+                *asked = missing;
+            }
+            self.count_round(head)?;
+            out.push(Effect::Read { at: head.block, reads, apart: true });
+            return Ok(());
+        }
+        for (pair, reason) in refused {
+            let mut skip = Skip::bare(pair.account, Some(pair.health), reason);
+            skip.debt_asset = Some(pair.debt_asset);
+            skip.collateral_asset = Some(pair.collateral_asset);
+            self.report.skips.push(skip);
+        }
+        self.propose(drafts, out);
+        Ok(())
+    }
+
+    /// Turns drafts into exact calls and has them tried.
+    fn propose(&mut self, drafts: Vec<Draft>, out: &mut Vec<Effect>) {
+        let (Some(terms), Some(head)) = (&self.terms, self.head) else { return self.finish(out) };
+        let base_fee = next_base_fee(&head);
+        let deadline = head.block.number.saturating_add(DEADLINE);
+        let mut proposals = Vec::new();
+        for draft in drafts {
+            let floor = draft.gas.cost(base_fee);
+            let Ok(min_profit) = least_profit(draft.gross, terms.slippage, floor) else { continue };
+            let data = call_data(&CallOrder {
+                lender: terms.lender,
+                account: draft.account,
+                debt_asset: draft.debt_asset,
+                collateral_asset: draft.collateral_asset,
+                outcome: &draft.outcome,
+                funding: draft.funding,
+                borrowed: draft.borrowed,
+                swaps: &draft.swaps,
+                venue: &terms.venue,
+                min_profit,
+                deadline,
+            });
+            proposals.push(Proposal {
+                draft,
+                at: head.block,
+                to: terms.executor,
+                data,
+                min_profit,
+                deadline,
+            });
+        }
+        if proposals.is_empty() {
+            return self.finish(out);
+        }
+        out.push(Effect::Try {
+            at: head,
+            timestamp: self.next_timestamp,
+            base_fee,
+            proposals: proposals.clone(),
+        });
+        self.phase = Phase::Trying(proposals);
+    }
+
+    fn on_trials(&mut self, trials: Vec<Trial>, out: &mut Vec<Effect>) -> Result<(), Halt> {
+        let phase = std::mem::replace(&mut self.phase, Phase::Idle);
+        let (Phase::Trying(proposals), Some(terms), Some(head)) = (phase, &self.terms, self.head) else {
+            return Err(Halt::Unasked);
+        };
+        let base_fee = next_base_fee(&head);
+        for (proposal, trial) in proposals.into_iter().zip(trials) {
+            match weigh(proposal, trial, terms, base_fee) {
+                Ok(plan) => self.report.plans.push(plan),
+                Err(skip) => self.report.skips.push(*skip),
+            }
+        }
+        self.report.plans.sort_by_key(|plan| std::cmp::Reverse(plan.net));
+        self.finish(out);
+        Ok(())
+    }
+
+    /// Submits the best plan when we may, and closes the head.
+    fn finish(&mut self, out: &mut Vec<Effect>) {
+        self.phase = Phase::Idle;
+        let live = self.terms.as_ref().is_some_and(|terms| terms.live);
+        let cooling = &self.cooling;
+        let next =
+            self.report.plans.iter().position(|plan| !cooling.contains_key(&plan.proposal.draft.account));
+        match next {
+            Some(index) if live && self.flight.is_none() => {
+                let plan = self.report.plans.remove(index);
+                self.report.plans.insert(0, plan.clone());
+                out.push(Effect::Submit(Box::new(plan)));
+            }
+            _ => out.push(Effect::Done),
+        }
+    }
+}
+
+/// The plan a proposal becomes after its trial, or why not.
+fn weigh(proposal: Proposal, trial: Trial, terms: &Terms, base_fee: FeePerGas) -> Result<Plan, Box<Skip>> {
+    let draft = &proposal.draft;
+    let estimated = Net::of(draft.gross, draft.gas.cost(base_fee));
+    let skip = |reason: Reason, net: Net| Box::new(Skip::of(draft, reason, Some(net)));
+    let (gross, gas) = match trial {
+        Trial::Profit { gross, gas } => (gross, gas),
+        Trial::Refused { why } => return Err(skip(Reason::Simulation(why), estimated)),
+    };
+    let net = Net::of(gross, gas.cost(base_fee));
+    if gas > terms.fees.gas_limit {
+        return Err(skip(Reason::GasLimit, net));
+    }
+    if net.gain().is_none() {
+        return Err(skip(Reason::Unprofitable, net));
+    }
+    let fees = match fees(gross, gas, base_fee, &terms.fees) {
+        Ok(Some(fees)) => fees,
+        Ok(None) => return Err(skip(Reason::FeeCeiling, net)),
+        Err(_) => return Err(skip(Reason::Overflow, net)),
+    };
+    let cost = gas.cost(fees.expected);
+    let net = Net::of(gross, cost);
+    if net < Net::Gain(terms.minimum) {
+        return Err(skip(Reason::BelowMinimum, net));
+    }
+    Ok(Plan { proposal, gross, gas, fees, cost, net })
+}

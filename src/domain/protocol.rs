@@ -1,0 +1,184 @@
+//! What the keeper needs of a lending protocol, whichever it is. Logs mark what may have changed, reads
+//! pinned to one block make it true again, and the protocol's own integer arithmetic says who may be
+//! liquidated and what that moves.
+
+use super::chain::{Answer, BlockRef, Log, Read};
+use super::prices::{Moment, Prices};
+use super::units::{Amount, Base, HealthFactor, Overflow};
+use alloy::primitives::{Address, U256};
+
+/// The contract's verdict on one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    pub collateral: Base,
+    pub debt: Base,
+    pub factor: HealthFactor,
+}
+
+/// Why a position cannot be judged. It is never taken for healthy, and never acted on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unknown {
+    #[error("pool revision {0} is not known to this version: it is observed, never acted on")]
+    Revision(u64),
+    #[error("account {0} is not in the index")]
+    Account(Address),
+    #[error("account {0} was not read yet at this block")]
+    Stale(Address),
+    #[error("no price for {0}")]
+    NoPrice(Address),
+    #[error("stable-rate debt in {0}, which this version does not project")]
+    StableDebt(Address),
+    #[error("reserve {0} could not be read or runs token code this version does not know")]
+    Reserve(Address),
+    #[error("e-mode category {0} could not be read")]
+    EMode(u8),
+    #[error(transparent)]
+    Overflow(#[from] Overflow),
+}
+
+/// One legal (debt, collateral) pair of a liquidatable account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opportunity {
+    pub account: Address,
+    pub health: HealthFactor,
+    pub debt_asset: Address,
+    pub collateral_asset: Address,
+    /// Most of the debt that may be repaid now, in debt units.
+    pub most: Amount,
+    /// Repay amounts at which the outcome changes its form (close factor, dust, collateral exhausted).
+    pub kinks: Vec<Amount>,
+}
+
+/// What a liquidation of one size moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// `debtToCover` to call with: the maximum integer where everything is taken, so that interest until
+    /// the block that includes us cannot leave dust behind.
+    pub cover: U256,
+    /// Debt units the liquidator pays.
+    pub repaid: Amount,
+    /// Collateral units the liquidator receives, after the protocol's fee.
+    pub seized: Amount,
+    /// Collateral units the protocol keeps.
+    pub fee: Amount,
+}
+
+/// Why the contract would refuse this call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Revert {
+    #[error("health factor is not below one")]
+    Healthy,
+    #[error("a reserve is inactive")]
+    Inactive,
+    #[error("a reserve is paused")]
+    Paused,
+    #[error("the liquidation grace period is running")]
+    GracePeriod,
+    #[error("the sequencer sentinel forbids liquidation")]
+    Sentinel,
+    #[error("the asset is not this account's collateral")]
+    NotCollateral,
+    #[error("the account owes nothing in this asset")]
+    NoDebt,
+    #[error("dust would be left behind")]
+    Dust,
+    #[error("the reserve lacks the underlying to pay out")]
+    Illiquid,
+    #[error("nothing would move")]
+    Nothing,
+}
+
+impl Revert {
+    /// The word by which the reason is counted, stored and shown.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Inactive => "reserve-inactive",
+            Self::Paused => "reserve-paused",
+            Self::GracePeriod => "grace-period",
+            Self::Sentinel => "sequencer-sentinel",
+            Self::NotCollateral => "not-collateral",
+            Self::NoDebt => "no-debt",
+            Self::Dust => "leaves-dust",
+            Self::Illiquid => "collateral-illiquid",
+            Self::Nothing => "nothing-moves",
+        }
+    }
+}
+
+/// An answer that no contract of this protocol gives: wrong address, wrong version, or a broken node.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} of {contract} could not be read: {why}")]
+pub struct Undecodable {
+    pub what: String,
+    pub contract: Address,
+    pub why: String,
+}
+
+/// What a round of answers settled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Values that were taken over.
+    pub values: usize,
+    /// The market's code changed to a revision whose rules are not known: nothing may be acted on.
+    pub unknown_revision: Option<u64>,
+}
+
+/// How a flash loan of one asset from the protocol itself would go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlashTerms {
+    pub lender: Address,
+    /// Underlying in the reserve, in its units.
+    pub available: Amount,
+    /// What a loan of the asked size costs, in its units; rounds as the contract does.
+    pub premium: Amount,
+}
+
+/// One deployment of one lending protocol.
+pub trait Protocol {
+    /// Marks what any block may change.
+    fn on_head(&mut self);
+    /// Marks what this log may have changed.
+    fn on_log(&mut self, log: &Log);
+    /// Marks one account.
+    fn mark(&mut self, account: Address);
+    /// Marks everything, as after a gap that logs do not cover.
+    fn mark_all(&mut self);
+    /// The questions whose answers make everything marked true again. Empty when all is settled.
+    fn reads(&self) -> Vec<Read>;
+    /// Takes over the answers to `reads()`, all given at `at`.
+    ///
+    /// # Errors
+    /// `Undecodable` when a contract answers what its kind never answers; nothing is taken over then.
+    fn settle(&mut self, at: BlockRef, answers: &[Answer]) -> Result<Settled, Undecodable>;
+    /// Oracle prices as last read.
+    fn prices(&self) -> &Prices;
+    /// Every account that ever borrowed, in ascending order.
+    fn accounts(&self) -> Vec<Address>;
+    /// The contract's own verdict, to the last digit.
+    ///
+    /// # Errors
+    /// `Unknown` when anything it depends on is not known.
+    fn health(&self, account: Address, when: &Moment<'_>) -> Result<Health, Unknown>;
+    /// Every legal pair, or the reason why there is none.
+    ///
+    /// # Errors
+    /// `Unknown` as for `health`.
+    fn opportunities(
+        &self,
+        account: Address,
+        when: &Moment<'_>,
+    ) -> Result<Result<Vec<Opportunity>, Revert>, Unknown>;
+    /// What repaying `repay` does, or why the contract would refuse.
+    ///
+    /// # Errors
+    /// `Unknown` as for `health`.
+    fn outcome(
+        &self,
+        opportunity: &Opportunity,
+        repay: Amount,
+        when: &Moment<'_>,
+    ) -> Result<Result<Outcome, Revert>, Unknown>;
+    /// Terms of a flash loan of `amount` of `asset`, or `None` where the protocol does not lend it.
+    fn flash(&self, asset: Address, amount: Amount) -> Option<FlashTerms>;
+}

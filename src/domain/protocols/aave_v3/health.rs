@@ -1,0 +1,140 @@
+//! An account's collateral, debt and health factor, integer for integer as `getUserAccountData` answers at
+//! the moment's timestamp. Source: Aave V3 `GenericLogic.calculateUserAccountData`.
+
+use super::math::{self, BPS, Rounding};
+use super::rules::{EModeForm, Rules};
+use super::state::{Account, EMode, Market, Reserve};
+use crate::domain::prices::Moment;
+use crate::domain::protocol::{Health, Unknown};
+use crate::domain::units::{Base, HealthFactor, Price};
+use alloy::primitives::{Address, U256};
+
+/// An account with everything its judgement needs at hand.
+pub(super) struct Judged<'a> {
+    pub rules: Rules,
+    pub account: &'a Account,
+    /// The account's own category, when it is in one.
+    pub category: Option<(u8, &'a EMode)>,
+    pub when: &'a Moment<'a>,
+}
+
+impl Market {
+    pub(super) fn judged<'a>(
+        &'a self,
+        account: Address,
+        when: &'a Moment<'a>,
+    ) -> Result<Judged<'a>, Unknown> {
+        let rules = self.rules.ok_or(Unknown::Revision(self.revision))?;
+        let held = self.accounts.get(&account).ok_or(Unknown::Account(account))?;
+        if self.marks.accounts.contains_key(&account) {
+            return Err(Unknown::Stale(account));
+        }
+        let category = match held.emode {
+            0 => None,
+            id => Some((id, self.emodes.get(&id).ok_or(Unknown::EMode(id))?)),
+        };
+        Ok(Judged { rules, account: held, category, when })
+    }
+
+    /// The contract's answer for `account` at the moment.
+    pub(super) fn account_health(&self, account: Address, when: &Moment<'_>) -> Result<Health, Unknown> {
+        let judged = self.judged(account, when)?;
+        let mut collateral = U256::ZERO;
+        let mut weighted = U256::ZERO;
+        let mut debt = U256::ZERO;
+        for reserve in self.reserves.values() {
+            if !judged.account.touches(reserve.id) {
+                continue;
+            }
+            if !reserve.tokens_known {
+                return Err(Unknown::Reserve(reserve.asset));
+            }
+            let price = judged.price(reserve)?;
+            if judged.counts(reserve) {
+                let value = judged.supply_value(reserve, price)?;
+                collateral = math::add(collateral, value)?;
+                weighted = math::add(weighted, math::mul(value, judged.threshold(reserve))?)?;
+            }
+            if judged.account.borrows(reserve.id) {
+                debt = math::add(debt, judged.debt_value(reserve, price)?)?;
+            }
+        }
+        let factor = if debt.is_zero() {
+            HealthFactor::MAX
+        } else if judged.rules.floors_threshold {
+            let average = weighted.checked_div(collateral).unwrap_or_default();
+            let backed = math::percent_mul(collateral, average, Rounding::HalfUp)?;
+            HealthFactor(math::wad_div(backed, debt)?)
+        } else {
+            HealthFactor(math::div(math::wad_div(weighted, debt)?, BPS)?)
+        };
+        Ok(Health { collateral: Base(collateral), debt: Base(debt), factor })
+    }
+}
+
+impl<'a> Judged<'a> {
+    /// The price the pool uses for this reserve: up to 3.1 a category may replace it by its own.
+    pub fn price(&self, reserve: &Reserve) -> Result<Price, Unknown> {
+        let source = match self.category {
+            Some((id, category))
+                if self.rules.emode == EModeForm::PerReserve
+                    && !category.price_source.is_zero()
+                    && category.takes(reserve, id, self.rules.emode) =>
+            {
+                category.price_source
+            }
+            _ => reserve.asset,
+        };
+        self.when.prices.get(source).ok_or(Unknown::NoPrice(source))
+    }
+
+    /// The category, when the account is in one that takes this reserve as collateral.
+    pub fn category_of(&self, reserve: &Reserve) -> Option<&'a EMode> {
+        self.category
+            .filter(|(id, category)| category.takes(reserve, *id, self.rules.emode))
+            .map(|(_, category)| category)
+    }
+
+    pub fn threshold(&self, reserve: &Reserve) -> U256 {
+        self.category_of(reserve).map_or(reserve.configuration.threshold(), |category| category.threshold)
+    }
+
+    /// Liquidation bonus, basis points of the debt's worth (10,500 = 5 % on top).
+    pub fn bonus(&self, reserve: &Reserve) -> U256 {
+        self.category_of(reserve).map_or(reserve.configuration.bonus(), |category| category.bonus)
+    }
+
+    /// Whether this reserve is collateral that counts.
+    pub fn counts(&self, reserve: &Reserve) -> bool {
+        self.account.collateralizes(reserve.id)
+            && !(self.rules.skips_zero_threshold && reserve.configuration.threshold().is_zero())
+    }
+
+    /// Supplied units with interest.
+    pub fn supply(&self, reserve: &Reserve) -> Result<U256, Unknown> {
+        let scaled = self.balances(reserve).supply;
+        Ok(math::ray_mul(scaled, reserve.income(self.when.timestamp)?, self.rules.supply)?)
+    }
+
+    /// Owed units with interest.
+    pub fn debt(&self, reserve: &Reserve) -> Result<U256, Unknown> {
+        let balances = self.balances(reserve);
+        if balances.has_stable_debt {
+            return Err(Unknown::StableDebt(reserve.asset));
+        }
+        let index = reserve.debt_index(self.when.timestamp, self.rules.compound)?;
+        Ok(math::ray_mul(balances.debt, index, self.rules.debt)?)
+    }
+
+    pub fn supply_value(&self, reserve: &Reserve, price: Price) -> Result<U256, Unknown> {
+        Ok(math::scale(self.supply(reserve)?, price.0, reserve.unit(), Rounding::Floor)?)
+    }
+
+    pub fn debt_value(&self, reserve: &Reserve, price: Price) -> Result<U256, Unknown> {
+        Ok(math::scale(self.debt(reserve)?, price.0, reserve.unit(), self.rules.debt_value)?)
+    }
+
+    fn balances(&self, reserve: &Reserve) -> super::state::Balances {
+        self.account.balances.get(&reserve.id).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,98 @@
+//! Aave V3 and its forks. `state` is what we hold, `logs` and `reads` keep it true, `health` and `liquidation`
+//! are the contract's arithmetic, `rules` says how the releases differ.
+
+mod health;
+mod liquidation;
+mod logs;
+pub mod math;
+mod reads;
+pub mod rules;
+pub mod state;
+
+pub use logs::borrower;
+pub use state::Market;
+
+use super::super::chain::{Answer, BlockRef, Log, Read};
+use super::super::prices::{Moment, Prices};
+use super::super::protocol::{
+    FlashTerms, Health, Opportunity, Outcome, Protocol, Revert, Settled, Undecodable, Unknown,
+};
+use super::super::units::Amount;
+use alloy::primitives::Address;
+use state::Stage;
+
+impl Protocol for Market {
+    fn on_head(&mut self) {
+        self.marks.pool = true;
+        self.marks.reserves.extend(self.reserves.keys());
+        self.marks.prices.extend(self.reserves.keys());
+        let sources = self.emodes.values().map(|category| category.price_source);
+        self.marks.prices.extend(sources.filter(|source| !source.is_zero()));
+    }
+
+    fn on_log(&mut self, log: &Log) {
+        self.mark_log(log);
+    }
+
+    fn mark(&mut self, account: Address) {
+        self.marks.accounts.insert(account, Stage::Bitmap);
+    }
+
+    fn mark_all(&mut self) {
+        self.marks.addresses = true;
+        self.marks.emodes.extend(self.emodes.keys());
+        let known = self.accounts.keys().map(|account| (*account, Stage::Bitmap));
+        self.marks.accounts.extend(known);
+    }
+
+    fn reads(&self) -> Vec<Read> {
+        self.questions()
+    }
+
+    fn settle(&mut self, at: BlockRef, answers: &[Answer]) -> Result<Settled, Undecodable> {
+        self.take(at, answers)
+    }
+
+    fn prices(&self) -> &Prices {
+        &self.prices
+    }
+
+    fn accounts(&self) -> Vec<Address> {
+        self.accounts.keys().copied().collect()
+    }
+
+    fn health(&self, account: Address, when: &Moment<'_>) -> Result<Health, Unknown> {
+        self.account_health(account, when)
+    }
+
+    fn opportunities(
+        &self,
+        account: Address,
+        when: &Moment<'_>,
+    ) -> Result<Result<Vec<Opportunity>, Revert>, Unknown> {
+        self.pairs(account, when)
+    }
+
+    fn outcome(
+        &self,
+        opportunity: &Opportunity,
+        repay: Amount,
+        when: &Moment<'_>,
+    ) -> Result<Result<Outcome, Revert>, Unknown> {
+        self.liquidate(opportunity, repay, when)
+    }
+
+    fn flash(&self, asset: Address, amount: Amount) -> Option<FlashTerms> {
+        let reserve = self.reserves.get(&asset)?;
+        let open = reserve.configuration.is_active()
+            && !reserve.configuration.is_paused()
+            && reserve.configuration.is_flash_loan_enabled();
+        let rounding = self.rules?.premium;
+        let premium = math::percent_mul(amount.0, self.flash_premium, rounding).ok()?;
+        open.then_some(FlashTerms {
+            lender: self.addresses.pool,
+            available: reserve.available,
+            premium: Amount(premium),
+        })
+    }
+}

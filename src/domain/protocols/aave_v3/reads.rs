@@ -1,0 +1,498 @@
+//! The questions that make a market true again, and what their answers mean. One table says both: a `Subject`
+//! names a question, `question` asks it, `understand` reads its answer. Nothing is taken over unless every
+//! answer of the round could be understood.
+
+use super::rules::{EModeForm, Rules};
+use super::state::{Configuration, EMode, Market, Reserve, Stage};
+use crate::abi::aave::{EModeCategory, Oracle, Pool, PoolAddressesProvider, ReserveData, Sentinel, Token};
+use crate::abi::erc20::Erc20;
+use crate::domain::chain::{Answer, BlockRef, Read};
+use crate::domain::protocol::{Settled, Undecodable};
+use crate::domain::units::{Amount, Price};
+use alloy::primitives::{Address, Bytes, U256};
+use alloy::sol_types::{SolCall, SolValue};
+
+/// What one question is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    Pool,
+    Configurator,
+    PriceOracle,
+    DataProvider,
+    SentinelAddress,
+    Revision,
+    ReserveList,
+    FlashPremium,
+    BaseUnit,
+    Symbol(Address),
+    Tokens(Address),
+    SupplyTokenCode(Address),
+    DebtTokenCode(Address),
+    Reserve(Address),
+    Liquidity(Address),
+    VirtualLiquidity(Address),
+    Grace(Address),
+    Allowed,
+    Price(Address),
+    Category(u8),
+    CategoryBitmap(u8),
+    Bitmap(Address),
+    AccountEMode(Address),
+    Supply(Address, u16),
+    Debt(Address, u16),
+    StableDebt(Address, u16),
+}
+
+/// What one answer means.
+enum Fact {
+    Address(Subject, Address),
+    Number(Subject, U256),
+    Text(Address, String),
+    List(Vec<Address>),
+    Reserve(Subject, Box<ReserveData>),
+    Category(u8, EModeCategory),
+    /// The contract refused to answer where that is a legitimate answer.
+    Nothing(Subject),
+}
+
+impl Market {
+    pub(super) fn questions(&self) -> Vec<Read> {
+        self.subjects().into_iter().map(|subject| self.question(subject)).collect()
+    }
+
+    /// In rounds, since later questions depend on earlier answers.
+    fn subjects(&self) -> Vec<Subject> {
+        let marks = &self.marks;
+        if marks.addresses {
+            return vec![
+                Subject::Pool,
+                Subject::Configurator,
+                Subject::PriceOracle,
+                Subject::DataProvider,
+                Subject::SentinelAddress,
+            ];
+        }
+        if marks.reserve_list {
+            return vec![Subject::Revision, Subject::ReserveList, Subject::FlashPremium, Subject::BaseUnit];
+        }
+        if !marks.tokens.is_empty() {
+            return marks
+                .tokens
+                .iter()
+                .flat_map(|asset| [Subject::Tokens(*asset), Subject::Symbol(*asset)])
+                .collect();
+        }
+        let mut subjects = Vec::new();
+        for asset in &marks.token_code {
+            subjects.extend([Subject::SupplyTokenCode(*asset), Subject::DebtTokenCode(*asset)]);
+        }
+        if marks.pool {
+            subjects.push(Subject::Revision);
+            if !self.addresses.sentinel.is_zero() {
+                subjects.push(Subject::Allowed);
+            }
+        }
+        for asset in &marks.reserves {
+            subjects.extend([Subject::Reserve(*asset), Subject::Liquidity(*asset)]);
+            if self.rules.is_some_and(|rules| rules.has_virtual_balance) {
+                subjects.push(Subject::VirtualLiquidity(*asset));
+            }
+            if self.rules.is_some_and(|rules| rules.has_grace_period) {
+                subjects.push(Subject::Grace(*asset));
+            }
+        }
+        subjects.extend(marks.prices.iter().map(|asset| Subject::Price(*asset)));
+        for id in &marks.emodes {
+            subjects.push(Subject::Category(*id));
+            if self.rules.is_some_and(|rules| rules.emode == EModeForm::Bitmap) {
+                subjects.push(Subject::CategoryBitmap(*id));
+            }
+        }
+        for (account, stage) in &marks.accounts {
+            match stage {
+                Stage::Bitmap => {
+                    subjects.extend([Subject::Bitmap(*account), Subject::AccountEMode(*account)]);
+                }
+                Stage::Balances => self.balance_subjects(*account, &mut subjects),
+            }
+        }
+        subjects
+    }
+
+    fn balance_subjects(&self, account: Address, subjects: &mut Vec<Subject>) {
+        let Some(held) = self.accounts.get(&account) else { return };
+        for reserve in self.reserves.values() {
+            if held.collateralizes(reserve.id) {
+                subjects.push(Subject::Supply(account, reserve.id));
+            }
+            if held.borrows(reserve.id) {
+                subjects.push(Subject::Debt(account, reserve.id));
+                if !reserve.stable_debt_token.is_zero() {
+                    subjects.push(Subject::StableDebt(account, reserve.id));
+                }
+            }
+        }
+    }
+
+    fn question(&self, subject: Subject) -> Read {
+        let found = &self.addresses;
+        let token = |asset: Address, pick: fn(&Reserve) -> Address| {
+            self.reserves.get(&asset).map_or(Address::ZERO, pick)
+        };
+        let by_id =
+            |id: u16, pick: fn(&Reserve) -> Address| self.reserve_by_id(id).map_or(Address::ZERO, pick);
+        let (to, data) = match subject {
+            Subject::Pool => (found.provider, PoolAddressesProvider::getPoolCall {}.abi_encode()),
+            Subject::Configurator => {
+                (found.provider, PoolAddressesProvider::getPoolConfiguratorCall {}.abi_encode())
+            }
+            Subject::PriceOracle => {
+                (found.provider, PoolAddressesProvider::getPriceOracleCall {}.abi_encode())
+            }
+            Subject::DataProvider => {
+                (found.provider, PoolAddressesProvider::getPoolDataProviderCall {}.abi_encode())
+            }
+            Subject::SentinelAddress => {
+                (found.provider, PoolAddressesProvider::getPriceOracleSentinelCall {}.abi_encode())
+            }
+            Subject::Revision => (found.pool, Pool::POOL_REVISIONCall {}.abi_encode()),
+            Subject::ReserveList => (found.pool, Pool::getReservesListCall {}.abi_encode()),
+            Subject::FlashPremium => (found.pool, Pool::FLASHLOAN_PREMIUM_TOTALCall {}.abi_encode()),
+            Subject::BaseUnit => (found.oracle, Oracle::BASE_CURRENCY_UNITCall {}.abi_encode()),
+            Subject::Symbol(asset) => (asset, Erc20::symbolCall {}.abi_encode()),
+            Subject::Tokens(asset) | Subject::Reserve(asset) => {
+                (found.pool, Pool::getReserveDataCall { asset }.abi_encode())
+            }
+            Subject::SupplyTokenCode(asset) => {
+                (token(asset, |reserve| reserve.a_token), Token::ATOKEN_REVISIONCall {}.abi_encode())
+            }
+            Subject::DebtTokenCode(asset) => {
+                (token(asset, |reserve| reserve.debt_token), Token::DEBT_TOKEN_REVISIONCall {}.abi_encode())
+            }
+            Subject::Liquidity(asset) => {
+                let owner = token(asset, |reserve| reserve.a_token);
+                (asset, Erc20::balanceOfCall { owner }.abi_encode())
+            }
+            Subject::VirtualLiquidity(asset) => {
+                (found.pool, Pool::getVirtualUnderlyingBalanceCall { asset }.abi_encode())
+            }
+            Subject::Grace(asset) => (found.pool, Pool::getLiquidationGracePeriodCall { asset }.abi_encode()),
+            Subject::Allowed => (found.sentinel, Sentinel::isLiquidationAllowedCall {}.abi_encode()),
+            Subject::Price(asset) => (found.oracle, Oracle::getAssetPriceCall { asset }.abi_encode()),
+            Subject::Category(id) => (found.pool, Pool::getEModeCategoryDataCall { id }.abi_encode()),
+            Subject::CategoryBitmap(id) => {
+                (found.pool, Pool::getEModeCategoryCollateralBitmapCall { id }.abi_encode())
+            }
+            Subject::Bitmap(user) => (found.pool, Pool::getUserConfigurationCall { user }.abi_encode()),
+            Subject::AccountEMode(user) => (found.pool, Pool::getUserEModeCall { user }.abi_encode()),
+            Subject::Supply(user, id) => {
+                (by_id(id, |reserve| reserve.a_token), Token::scaledBalanceOfCall { user }.abi_encode())
+            }
+            Subject::Debt(user, id) => {
+                (by_id(id, |reserve| reserve.debt_token), Token::scaledBalanceOfCall { user }.abi_encode())
+            }
+            Subject::StableDebt(user, id) => (
+                by_id(id, |reserve| reserve.stable_debt_token),
+                Token::principalBalanceOfCall { user }.abi_encode(),
+            ),
+        };
+        Read { to, data: data.into() }
+    }
+
+    /// Takes over the answers to `questions()`, all or none.
+    pub(super) fn take(&mut self, at: BlockRef, answers: &[Answer]) -> Result<Settled, Undecodable> {
+        let subjects = self.subjects();
+        if subjects.len() != answers.len() {
+            return Err(Undecodable {
+                what: "the round".into(),
+                contract: self.addresses.pool,
+                why: format!("{} questions got {} answers", subjects.len(), answers.len()),
+            });
+        }
+        let facts = subjects
+            .iter()
+            .zip(answers)
+            .map(|(subject, answer)| {
+                understand(*subject, answer).map_err(|why| {
+                    let contract = self.question(*subject).to;
+                    Undecodable { what: format!("{subject:?}"), contract, why }
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        self.clear_marks();
+        let mut settled = Settled { values: facts.len(), unknown_revision: None };
+        for fact in facts {
+            self.apply(fact, &mut settled);
+        }
+        self.at = Some(at);
+        Ok(settled)
+    }
+
+    /// Forgets the marks that this round answers; `apply` sets those of the next round.
+    fn clear_marks(&mut self) {
+        let marks = &mut self.marks;
+        if std::mem::take(&mut marks.addresses) {
+            return;
+        }
+        if std::mem::take(&mut marks.reserve_list) {
+            return;
+        }
+        if !marks.tokens.is_empty() {
+            marks.tokens.clear();
+            return;
+        }
+        marks.token_code.clear();
+        marks.pool = false;
+        marks.reserves.clear();
+        marks.prices.clear();
+        marks.emodes.clear();
+        marks.accounts.clear();
+    }
+
+    fn apply(&mut self, fact: Fact, settled: &mut Settled) {
+        match fact {
+            Fact::Address(subject, address) => self.apply_address(subject, address),
+            Fact::Number(subject, number) => self.apply_number(subject, number, settled),
+            Fact::Text(asset, symbol) => {
+                if let Some(reserve) = self.reserves.get_mut(&asset) {
+                    reserve.symbol = symbol;
+                }
+            }
+            Fact::List(assets) => {
+                self.reserves.retain(|asset, _| assets.contains(asset));
+                self.marks.tokens.extend(&assets);
+            }
+            Fact::Reserve(Subject::Tokens(asset), data) => self.introduce(asset, &data),
+            Fact::Reserve(subject, data) => {
+                if let Subject::Reserve(asset) = subject
+                    && let Some(reserve) = self.reserves.get_mut(&asset)
+                {
+                    refresh(reserve, &data);
+                }
+            }
+            Fact::Category(id, category) => {
+                if !category.priceSource.is_zero() {
+                    self.marks.prices.insert(category.priceSource);
+                }
+                let collaterals = self.emodes.get(&id).map_or(0, |known| known.collaterals);
+                self.emodes.insert(
+                    id,
+                    EMode {
+                        threshold: U256::from(category.liquidationThreshold),
+                        bonus: U256::from(category.liquidationBonus),
+                        price_source: category.priceSource,
+                        collaterals,
+                        label: plain(&category.label),
+                    },
+                );
+            }
+            Fact::Nothing(Subject::Price(asset)) => self.prices.set(asset, None),
+            Fact::Nothing(Subject::SupplyTokenCode(asset) | Subject::DebtTokenCode(asset)) => {
+                if let Some(reserve) = self.reserves.get_mut(&asset) {
+                    reserve.tokens_known = false;
+                }
+            }
+            Fact::Nothing(_) => {}
+        }
+    }
+
+    fn apply_address(&mut self, subject: Subject, address: Address) {
+        let found = &mut self.addresses;
+        match subject {
+            Subject::Pool => found.pool = address,
+            Subject::Configurator => found.configurator = address,
+            Subject::PriceOracle => found.oracle = address,
+            Subject::DataProvider => found.data_provider = address,
+            Subject::SentinelAddress => {
+                found.sentinel = address;
+                self.liquidation_allowed = address.is_zero();
+                self.marks.reserve_list = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_number(&mut self, subject: Subject, number: U256, settled: &mut Settled) {
+        match subject {
+            Subject::Revision => self.recognise(number, settled),
+            Subject::FlashPremium => self.flash_premium = number,
+            Subject::BaseUnit => self.base_unit = number,
+            Subject::Allowed => self.liquidation_allowed = !number.is_zero(),
+            Subject::Price(asset) => self.prices.set(asset, Some(Price(number))),
+            Subject::SupplyTokenCode(asset) | Subject::DebtTokenCode(asset) => {
+                let is_supply = matches!(subject, Subject::SupplyTokenCode(_));
+                let known = self.rules.is_some_and(|rules| {
+                    let (supply, debt) = rules.token_revisions;
+                    let revisions = if is_supply { supply } else { debt };
+                    revisions.iter().any(|revision| U256::from(*revision) == number)
+                });
+                if let Some(reserve) = self.reserves.get_mut(&asset) {
+                    reserve.tokens_known = known && (is_supply || reserve.tokens_known);
+                }
+            }
+            Subject::Liquidity(asset) => {
+                if let Some(reserve) = self.reserves.get_mut(&asset) {
+                    reserve.available = Amount(number);
+                }
+            }
+            Subject::VirtualLiquidity(asset) => {
+                if let Some(reserve) = self.reserves.get_mut(&asset) {
+                    reserve.available = reserve.available.min(Amount(number));
+                }
+            }
+            Subject::Grace(asset) => {
+                if let Some(reserve) = self.reserves.get_mut(&asset) {
+                    reserve.grace_until = number.saturating_to();
+                }
+            }
+            Subject::CategoryBitmap(id) => {
+                if let Some(category) = self.emodes.get_mut(&id) {
+                    category.collaterals = number.saturating_to();
+                }
+            }
+            Subject::Bitmap(account) => {
+                let held = self.accounts.entry(account).or_default();
+                held.bitmap = number;
+                held.balances.clear();
+                self.marks.accounts.insert(account, Stage::Balances);
+                if number.is_zero() {
+                    self.marks.accounts.remove(&account);
+                }
+            }
+            Subject::AccountEMode(account) => {
+                let id = number.saturating_to::<u8>();
+                self.accounts.entry(account).or_default().emode = id;
+                if id != 0 && !self.emodes.contains_key(&id) {
+                    self.marks.emodes.insert(id);
+                }
+            }
+            Subject::Supply(account, id) => self.balances(account, id).supply = number,
+            Subject::Debt(account, id) => self.balances(account, id).debt = number,
+            Subject::StableDebt(account, id) => {
+                self.balances(account, id).has_stable_debt = !number.is_zero();
+            }
+            _ => {}
+        }
+    }
+
+    fn balances(&mut self, account: Address, id: u16) -> &mut super::state::Balances {
+        self.accounts.entry(account).or_default().balances.entry(id).or_default()
+    }
+
+    fn recognise(&mut self, number: U256, settled: &mut Settled) {
+        let revision = number.saturating_to();
+        if revision != self.revision {
+            self.revision = revision;
+            self.rules = Rules::of_pool_revision(revision);
+            self.marks.token_code.extend(self.reserves.keys());
+        }
+        if self.rules.is_none() {
+            settled.unknown_revision = Some(revision);
+        }
+    }
+
+    /// A reserve seen for the first time, or whose tokens may have changed.
+    fn introduce(&mut self, asset: Address, data: &ReserveData) {
+        let mut reserve = Reserve {
+            id: data.id,
+            asset,
+            symbol: String::new(),
+            decimals: 0,
+            a_token: data.aTokenAddress,
+            debt_token: data.variableDebtTokenAddress,
+            stable_debt_token: data.stableDebtTokenAddress,
+            configuration: Configuration::default(),
+            liquidity_index: U256::ZERO,
+            borrow_index: U256::ZERO,
+            liquidity_rate: U256::ZERO,
+            borrow_rate: U256::ZERO,
+            last_update: 0,
+            available: Amount::ZERO,
+            grace_until: 0,
+            tokens_known: false,
+        };
+        if self.rules.is_some_and(|rules| !rules.has_stable_debt) {
+            reserve.stable_debt_token = Address::ZERO;
+        }
+        refresh(&mut reserve, data);
+        self.reserves.insert(asset, reserve);
+        self.marks.pool = true;
+        self.marks.token_code.insert(asset);
+        self.marks.reserves.insert(asset);
+        self.marks.prices.insert(asset);
+    }
+}
+
+fn refresh(reserve: &mut Reserve, data: &ReserveData) {
+    reserve.configuration = Configuration(data.configuration);
+    reserve.decimals = reserve.configuration.decimals();
+    reserve.liquidity_index = U256::from(data.liquidityIndex);
+    reserve.borrow_index = U256::from(data.variableBorrowIndex);
+    reserve.liquidity_rate = U256::from(data.currentLiquidityRate);
+    reserve.borrow_rate = U256::from(data.currentVariableBorrowRate);
+    reserve.last_update = data.lastUpdateTimestamp.to::<u64>();
+}
+
+fn understand(subject: Subject, answer: &Answer) -> Result<Fact, String> {
+    let data = match &answer.0 {
+        Some(data) if !data.is_empty() => data,
+        _ => {
+            return match subject {
+                Subject::Price(_) | Subject::SupplyTokenCode(_) | Subject::DebtTokenCode(_) => {
+                    Ok(Fact::Nothing(subject))
+                }
+                Subject::Symbol(asset) => Ok(Fact::Text(asset, short(asset))),
+                // A market without a sentinel may run a provider that has no such getter.
+                Subject::SentinelAddress => Ok(Fact::Address(subject, Address::ZERO)),
+                // A sentinel that cannot be asked forbids: the pool's own call to it would revert.
+                Subject::Allowed => Ok(Fact::Number(subject, U256::ZERO)),
+                _ => Err(match &answer.0 {
+                    None => "the call reverted".into(),
+                    Some(_) => "there is no contract, or it does not have this function".into(),
+                }),
+            };
+        }
+    };
+    match subject {
+        Subject::Pool
+        | Subject::Configurator
+        | Subject::PriceOracle
+        | Subject::DataProvider
+        | Subject::SentinelAddress => Ok(Fact::Address(subject, decode::<Address>(data)?)),
+        Subject::ReserveList => Ok(Fact::List(decode::<Vec<Address>>(data)?)),
+        Subject::Tokens(_) | Subject::Reserve(_) => {
+            Ok(Fact::Reserve(subject, Box::new(decode::<ReserveData>(data)?)))
+        }
+        Subject::Category(id) => Ok(Fact::Category(id, decode::<EModeCategory>(data)?)),
+        Subject::Symbol(asset) => Ok(Fact::Text(asset, symbol(asset, data))),
+        _ => Ok(Fact::Number(subject, decode::<U256>(data)?)),
+    }
+}
+
+fn decode<T: SolValue + From<<T::SolType as alloy::sol_types::SolType>::RustType>>(
+    data: &Bytes,
+) -> Result<T, String> {
+    T::abi_decode(data).map_err(|error| error.to_string())
+}
+
+/// A token's symbol as people may see it: a string, or the 32 bytes some old tokens answer with. Symbols
+/// are chosen by strangers; only plain characters pass.
+fn symbol(asset: Address, data: &Bytes) -> String {
+    let text = String::abi_decode(data).unwrap_or_else(|_| {
+        let bytes = data.iter().take(32).copied().take_while(|byte| *byte != 0).collect::<Vec<_>>();
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    match plain(&text) {
+        text if text.is_empty() => short(asset),
+        text => text,
+    }
+}
+
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || "._-+/$ ".contains(*c)).take(24).collect()
+}
+
+fn short(asset: Address) -> String {
+    let text = asset.to_string();
+    text.get(..8).unwrap_or(&text).to_owned()
+}

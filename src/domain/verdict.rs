@@ -1,0 +1,57 @@
+//! What a mined transaction did, against what its plan promised.
+
+use super::chain::Receipt;
+use super::lane::Kind;
+use super::units::{Net, Wei};
+use crate::abi::executor::Executor;
+use alloy::primitives::Address;
+use alloy::sol_types::SolEvent;
+
+/// How a flight ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Won,
+    Reverted,
+    Withdrawn,
+    /// Our nonce was used by a transaction we did not sign here: somebody else has the key.
+    Foreign,
+}
+
+impl Outcome {
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Won => "won",
+            Self::Reverted => "reverted",
+            Self::Withdrawn => "cancelled",
+            Self::Foreign => "foreign-nonce",
+        }
+    }
+}
+
+/// The realised side of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub outcome: Outcome,
+    /// Profit before gas, as the executor reported it.
+    pub gross: Wei,
+    /// What gas cost.
+    pub cost: Wei,
+    pub net: Net,
+}
+
+/// Reads the receipt of one of our transactions to `executor`.
+pub fn of(receipt: &Receipt, kind: Kind, executor: Address) -> Verdict {
+    let gross = receipt
+        .logs
+        .iter()
+        .filter(|log| log.address == executor)
+        .find_map(|log| Executor::Executed::decode_log_data(&log.data).ok())
+        .map_or(Wei::ZERO, |event| Wei(event.profit));
+    let outcome = match kind {
+        Kind::Cancel => Outcome::Withdrawn,
+        Kind::Execute if receipt.succeeded => Outcome::Won,
+        Kind::Execute => Outcome::Reverted,
+    };
+    let cost = receipt.gas_used.cost(receipt.gas_price);
+    Verdict { outcome, gross, cost, net: Net::of(gross, cost) }
+}

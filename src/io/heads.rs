@@ -1,0 +1,199 @@
+//! Follows the chain's head. A subscription is a hint to look; the look itself asks for the newest block and
+//! walks back by parent hash to what we knew, so that gaps are filled and replaced blocks are named.
+
+use super::rpc::{Doing, Rpc};
+use crate::domain::chain::{BlockRef, Head};
+use crate::domain::units::{FeePerGas, Gas};
+use alloy::providers::{Provider, ProviderBuilder, WsConnect};
+use alloy::rpc::types::Block;
+use eyre::{Result, bail, eyre};
+use serde_json::json;
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// How many heads we can go back over. Deeper replacements make everything be read again.
+const REMEMBERED: usize = 256;
+/// Pauses between attempts to subscribe.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// What changed since the last look, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Blocks that are no longer part of the chain.
+    pub dropped: Vec<BlockRef>,
+    pub added: Vec<Head>,
+    /// The gap was too long to link block by block: logs cannot tell what changed.
+    pub jumped: bool,
+}
+
+/// The chain's head, looked at again and again.
+pub struct Heads {
+    rpc: Rpc,
+    known: VecDeque<Head>,
+    poll: Duration,
+    hints: mpsc::Receiver<()>,
+    subscription: Option<JoinHandle<()>>,
+}
+
+impl Drop for Heads {
+    fn drop(&mut self) {
+        if let Some(task) = &self.subscription {
+            task.abort();
+        }
+    }
+}
+
+impl Heads {
+    /// Looks every `poll`, and at once when the node at `ws` announces a head.
+    pub fn new(rpc: Rpc, ws: Option<String>, poll: Duration) -> Self {
+        let (sender, hints) = mpsc::channel(1);
+        let subscription = ws.map(|url| tokio::task::spawn(announce(url, sender)));
+        Self { rpc, known: VecDeque::new(), poll, hints, subscription }
+    }
+
+    /// The newest head we know.
+    pub fn last(&self) -> Option<Head> {
+        self.known.back().copied()
+    }
+
+    /// Waits until there is reason to look.
+    pub async fn wait(&mut self) {
+        if self.subscription.is_some() {
+            let _either = tokio::time::timeout(self.poll, self.hints.recv()).await;
+        } else {
+            tokio::time::sleep(self.poll).await;
+        }
+    }
+
+    /// Looks now.
+    ///
+    /// # Errors
+    /// When the node fails; nothing is forgotten then.
+    pub async fn look(&mut self) -> Result<Step> {
+        let newest = self.by_tag("latest").await?;
+        let Some(last) = self.last() else {
+            self.known.push_back(newest);
+            return Ok(Step { added: vec![newest], ..Step::default() });
+        };
+        if newest.block.hash == last.block.hash {
+            return Ok(Step::default());
+        }
+        let far = newest.block.number.saturating_sub(last.block.number) > REMEMBERED as u64;
+        if far {
+            self.known.clear();
+            self.known.push_back(newest);
+            return Ok(Step { added: vec![newest], jumped: true, ..Step::default() });
+        }
+        self.link(newest).await
+    }
+
+    /// Walks back from `newest` until its line meets ours.
+    async fn link(&mut self, newest: Head) -> Result<Step> {
+        let mut added = vec![newest];
+        let mut kept = self.known.len();
+        loop {
+            let oldest = *added.last().ok_or_else(|| eyre!("no head to link"))?;
+            while kept > 0
+                && self
+                    .known
+                    .get(kept.saturating_sub(1))
+                    .is_some_and(|head| head.block.number >= oldest.block.number)
+            {
+                kept = kept.saturating_sub(1);
+            }
+            match kept.checked_sub(1).and_then(|index| self.known.get(index)) {
+                Some(head) if head.block.hash == oldest.parent => break,
+                Some(_) if added.len() <= REMEMBERED => added.push(self.by_hash(oldest).await?),
+                _ => {
+                    self.known.clear();
+                    self.known.push_back(newest);
+                    return Ok(Step { added: vec![newest], jumped: true, ..Step::default() });
+                }
+            }
+        }
+        added.reverse();
+        let dropped = self.known.drain(kept..).map(|head| head.block).collect();
+        self.known.extend(added.iter().copied());
+        while self.known.len() > REMEMBERED {
+            self.known.pop_front();
+        }
+        Ok(Step { dropped, added, jumped: false })
+    }
+
+    async fn by_hash(&self, child: Head) -> Result<Head> {
+        let block: Option<Block> = self
+            .rpc
+            .ask("eth_getBlockByHash", json!([child.parent, false]))
+            .await
+            .doing("following the chain back")?;
+        let block = block.ok_or_else(|| {
+            eyre!(
+                "the node at {} does not have block {}, the parent of {}",
+                self.rpc.node(),
+                child.parent,
+                child.block.number
+            )
+        })?;
+        let head = head(&block)?;
+        if head.block.hash != child.parent {
+            bail!("the node at {} answered for block {} with another one", self.rpc.node(), child.parent);
+        }
+        Ok(head)
+    }
+
+    async fn by_tag(&self, tag: &str) -> Result<Head> {
+        self.rpc.block(tag).await
+    }
+}
+
+impl Rpc {
+    /// A block by tag or hexadecimal number.
+    ///
+    /// # Errors
+    /// When the node fails or does not have it.
+    pub async fn block(&self, tag: &str) -> Result<Head> {
+        let block: Option<Block> =
+            self.ask("eth_getBlockByNumber", json!([tag, false])).await.doing("asking for a block")?;
+        head(&block.ok_or_else(|| eyre!("the node at {} does not have block {tag}", self.node()))?)
+    }
+}
+
+fn head(block: &Block) -> Result<Head> {
+    let header = &block.header;
+    let fee = header.base_fee_per_gas.ok_or_else(|| {
+        eyre!("block {} has no base fee: chains without EIP-1559 are not supported", header.number)
+    })?;
+    Ok(Head {
+        block: BlockRef { number: header.number, hash: header.hash, timestamp: header.timestamp },
+        parent: header.parent_hash,
+        base_fee: FeePerGas(u128::from(fee)),
+        gas_used: Gas(header.gas_used),
+        gas_limit: Gas(header.gas_limit),
+    })
+}
+
+/// Says "look" for every head the node announces, and subscribes anew when it stops. Never says what the
+/// head is: that is for the look.
+async fn announce(url: String, hint: mpsc::Sender<()>) {
+    let mut pause = FIRST_RETRY;
+    loop {
+        if let Ok(provider) = ProviderBuilder::new().connect_ws(WsConnect::new(url.clone())).await
+            && let Ok(mut heads) = provider.subscribe_blocks().await
+        {
+            pause = FIRST_RETRY;
+            while heads.recv().await.is_ok() {
+                if hint.is_closed() {
+                    return;
+                }
+                // A full channel already says what we would say.
+                let _already_said = hint.try_send(());
+            }
+        }
+        tracing::warn!(retry_in = ?pause, "subscription to new heads ended or was refused: polling meanwhile");
+        tokio::time::sleep(pause).await;
+        pause = pause.saturating_mul(2).min(LAST_RETRY);
+    }
+}
