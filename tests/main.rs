@@ -1,1 +1,3 @@
+//! Tests from outside, as one program: a module for each part.
 
+mod config;
