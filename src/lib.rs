@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod domain;
+pub mod exit;
 
 #[doc(hidden)]
 #[path = "../anvil-tests/bed/mod.rs"]
