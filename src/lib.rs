@@ -1,5 +1,6 @@
 //! backstop: a liquidation keeper for EVM lending protocols.
 
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod exit;
