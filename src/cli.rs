@@ -50,7 +50,7 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "DIR")]
     pub datadir: Option<PathBuf>,
 
-    /// The [markets.<name>] table to work on (key: market)
+    /// The name of the markets table to work on (key: market)
     #[arg(short, long, global = true, value_name = "NAME")]
     pub market: Option<String>,
 
