@@ -1,7 +1,10 @@
 //! backstop: a liquidation keeper for EVM lending protocols.
 
 pub mod abi;
+pub mod cli;
+pub mod config;
 pub mod domain;
+pub mod exit;
 pub mod io;
 
 #[doc(hidden)]

@@ -1,0 +1,289 @@
+//! What may be typed, and what it means: commands, flags, and the configuration keys the flags stand for.
+
+use crate::config::{self, Flag, Mode, Need, Sources};
+use crate::domain::units::HealthFactor;
+use crate::exit::Exit;
+use alloy::primitives::Address;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const LONG_ABOUT: &str = "\
+Watches the borrowers of an Aave V3 market, sees the moment one of them may be liquidated, works out what that \
+is worth after gas, fees and slippage, and takes it, or says why not.
+
+Reading needs a node (rpc.http) and a market ([markets.<name>]). Settings come from backstop.toml (--config, \
+BACKSTOP_CONFIG, ./backstop.toml, then ~/.config/backstop/backstop.toml), from variables such as \
+BACKSTOP_RPC__HTTP, and from flags; the later win. config.example.toml explains every key.";
+
+const AFTER_HELP: &str = "\
+Examples:
+  backstop demo                          see it work on a local chain, no configuration needed
+  backstop positions --below 1.05        who is near the line
+  backstop scan                          what could be liquidated now, and what it would be worth
+  backstop run                           watch and decide; signs nothing until mode = \"live\"
+
+Exit codes:
+  0  done
+  1  unexpected fault
+  2  wrong use of the command line
+  3  configuration: every mistake is listed with its place
+  4  nothing found (scan --exit-code)
+  5  the node does not answer, or not in time
+  6  a check came out different from the chain
+  7  a transaction was reverted or refused
+
+Results go to stdout, everything else to stderr.";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "backstop", version, about = "A liquidation keeper for Aave V3", long_about = LONG_ABOUT)]
+#[command(after_help = AFTER_HELP, max_term_width = 110, arg_required_else_help = true)]
+pub struct Cli {
+    /// Configuration file [default: ./backstop.toml]
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Where journal, history and index are kept (key: datadir)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub datadir: Option<PathBuf>,
+
+    /// The name of the markets table to work on (key: market)
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub market: Option<String>,
+
+    /// The node's HTTP URL (key: rpc.http). Other users can see it in the process list: a URL that holds a key
+    /// belongs in the file as "${VARIABLE}"
+    #[arg(long, global = true, value_name = "URL")]
+    pub rpc_url: Option<RpcUrl>,
+
+    /// Print the result as JSON: one object, or one a line where it goes on
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Log more: -v debug, -vv trace (key: log.level)
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+
+    /// Log less: -q warnings, -qq errors, -qqq nothing (key: log.level)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub quiet: u8,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A URL as typed. No content in `Debug`: it may hold a key.
+#[derive(Clone)]
+pub struct RpcUrl(String);
+
+impl From<String> for RpcUrl {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl std::fmt::Debug for RpcUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RpcUrl(…)")
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch the market and decide at every block; send when mode = "live"
+    #[command(after_help = "\
+Needs rpc.http, a market and its route. With mode = \"live\" also wallet, executor.address and a \
+profit.minimum_wei above zero; without it nothing is signed.
+
+  backstop run --blocks 10               stop after ten heads
+  BACKSTOP_MODE=live backstop run        send (everything else from backstop.toml)")]
+    Run(Run),
+
+    /// Look once: what could be liquidated now, and what it would be worth
+    #[command(after_help = "\
+Needs rpc.http, a market and its route. Sends nothing.
+
+  backstop scan --json
+  backstop scan --exit-code || echo \"nothing to do\"    code 4 when nothing is found")]
+    Scan(Scan),
+
+    /// List borrowers with their health, the weakest first
+    #[command(after_help = "\
+Needs rpc.http and a market.
+
+  backstop positions --below 1.05
+  backstop positions --audit             exit code 6 when our arithmetic differs from the chain's")]
+    Positions(Positions),
+
+    /// Deploy the executor contract, which borrows, liquidates, swaps, repays and forwards the profit
+    #[command(after_help = "\
+Needs rpc.http, a market, wallet, executor.owner and executor.receiver. Prints the address to set as \
+executor.address. Shows what it will cost and asks first, unless told --yes.")]
+    Deploy(Deploy),
+
+    /// Watch a liquidation from beginning to end on a local chain
+    #[command(after_help = "\
+Needs anvil, and no configuration. Deploys the protocol's own contracts, opens positions, drops a price and \
+lets the keeper work.
+
+  backstop demo --market v30 --fast")]
+    Demo(Demo),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Run {
+    /// Stop after this many heads
+    #[arg(long, value_name = "N")]
+    pub blocks: Option<NonZeroU64>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Scan {
+    /// End with code 4 when there is no opportunity
+    #[arg(long)]
+    pub exit_code: bool,
+
+    /// Only this borrower
+    #[arg(long, value_name = "ADDRESS", value_parser = account)]
+    pub account: Option<Address>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Positions {
+    /// Compare every health factor with the contract's own answer
+    #[arg(long)]
+    pub audit: bool,
+
+    /// At this block instead of the head (older ones need an archive node)
+    #[arg(long, value_name = "N")]
+    pub block: Option<u64>,
+
+    /// Only this borrower
+    #[arg(long, value_name = "ADDRESS", value_parser = account)]
+    pub account: Option<Address>,
+
+    /// Only health factors below this, e.g. 1.05
+    #[arg(long, value_name = "HF", value_parser = health_factor)]
+    pub below: Option<HealthFactor>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Deploy {
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Demo {
+    /// The protocol's version: v30 is Aave 3.0, v36 is Aave 3.6
+    // The same identifier as the global flag, whose place it takes below `demo`.
+    #[arg(short, long, id = "market", value_name = "VERSION", value_parser = ["v30", "v36"], default_value = "v36")]
+    market: String,
+
+    /// Without the pauses that make it readable
+    #[arg(long)]
+    pub fast: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DemoMarket {
+    V30,
+    V36,
+}
+
+impl Demo {
+    pub fn market(&self) -> DemoMarket {
+        // `Cli::read_from` lets nothing else through.
+        if self.market == "v30" { DemoMarket::V30 } else { DemoMarket::V36 }
+    }
+}
+
+impl Command {
+    /// What the configuration must hold for this command; `None` where it reads no configuration.
+    pub fn need(&self, mode: Mode) -> Option<Need> {
+        match (self, mode) {
+            (Self::Run(_), Mode::Live) => Some(Need::Live),
+            (Self::Run(_) | Self::Scan(_), _) => Some(Need::Route),
+            (Self::Positions(_), _) => Some(Need::Read),
+            (Self::Deploy(_), _) => Some(Need::Deploy),
+            (Self::Demo(_), _) => None,
+        }
+    }
+}
+
+impl Cli {
+    /// The process's own arguments. Help and mistakes are printed.
+    ///
+    /// # Errors
+    /// The code to end with: 0 after help or version, 2 after a mistake.
+    pub fn read() -> Result<Self, ExitCode> {
+        Self::read_from(std::env::args_os()).map_err(|error| show(&error))
+    }
+
+    /// # Errors
+    /// clap's own error, whose text repeats what was typed.
+    pub fn read_from<A: Into<OsString> + Clone>(
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<Self, clap::Error> {
+        let cli = Self::try_parse_from(arguments)?;
+        if let Command::Demo(demo) = &cli.command
+            && DemoMarket::from_str(&demo.market, false).is_err()
+        {
+            // Typed before the command, where clap takes it for a market's name.
+            let what = "demo has the markets v30 and v36: backstop demo --market v36\n";
+            return Err(clap::Error::raw(clap::error::ErrorKind::InvalidValue, what));
+        }
+        Ok(cli)
+    }
+
+    /// The sources of the configuration: this process's environment, with the flags on top.
+    pub fn sources(&self) -> Sources {
+        Sources { file: self.config.clone(), flags: self.flags(), ..Sources::of_process() }
+    }
+
+    /// The flags as keys.
+    pub fn flags(&self) -> Vec<Flag> {
+        let mut flags = Vec::new();
+        let mut set = |flag, key, value: Option<String>| {
+            flags.extend(value.map(|value| Flag { flag, key, value }));
+        };
+        set("--datadir", "datadir", self.datadir.as_ref().map(|path| path.to_string_lossy().into_owned()));
+        set("--market", "market", self.market.clone());
+        set("--rpc-url", "rpc.http", self.rpc_url.as_ref().map(|url| url.0.clone()));
+        let more = ["debug", "trace"].get(usize::from(self.verbose.min(2)).wrapping_sub(1));
+        let less = ["warn", "error", "off"].get(usize::from(self.quiet.min(3)).wrapping_sub(1));
+        set("-v", "log.level", more.map(|level| (*level).to_owned()));
+        set("-q", "log.level", less.map(|level| (*level).to_owned()));
+        flags
+    }
+}
+
+/// Prints as clap does, except that what was typed may hold a URL.
+fn show(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Where stdout is closed nobody reads the help.
+        let _ = error.print();
+        return Exit::Ok.into();
+    }
+    let text = error.render().to_string();
+    let redacted = config::redact(&text);
+    if redacted == text {
+        let _ = error.print();
+    } else {
+        use std::io::Write;
+        let _ = std::io::stderr().lock().write_all(redacted.as_bytes());
+    }
+    Exit::Usage.into()
+}
+
+fn account(text: &str) -> Result<Address, String> {
+    config::parse_address(text)
+}
+
+fn health_factor(text: &str) -> Result<HealthFactor, String> {
+    config::fixed_point(text, 18).map(HealthFactor)
+}

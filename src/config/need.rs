@@ -1,0 +1,100 @@
+//! What a command needs beyond a configuration that is right in itself.
+
+use super::mistakes::{Mistake, Mistakes, Place};
+use super::{Config, Key, keys};
+use std::path::Path;
+
+/// What is about to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Reads the chain: what every configuration that loads can do.
+    Read,
+    /// Prices opportunities: the venues to sell at.
+    Route,
+    /// Signs and sends liquidations.
+    Live,
+    /// Signs and sends the executor's deployment.
+    Deploy,
+}
+
+pub(super) fn require(config: &Config, need: Need) -> Result<(), Mistakes> {
+    let mut missing = Missing { config, all: Vec::new() };
+    if matches!(need, Need::Route | Need::Live) {
+        missing.route();
+    }
+    if matches!(need, Need::Live | Need::Deploy) {
+        missing.wallet();
+    }
+    if need == Need::Live {
+        missing.executor("address", config.executor.address.is_none(), "`backstop deploy` prints it");
+        if config.profit.minimum.is_zero() {
+            missing.say(
+                "profit.minimum_wei",
+                "live mode does not send for nothing: set the least net profit in wei",
+            );
+        }
+    }
+    if need == Need::Deploy {
+        missing.executor("owner", config.executor.owner.is_none(), "who may change the executor");
+        missing.executor("receiver", config.executor.receiver.is_none(), "where profits go");
+    }
+    if missing.all.is_empty() { Ok(()) } else { Err(Mistakes::new(missing.all)) }
+}
+
+struct Missing<'a> {
+    config: &'a Config,
+    all: Vec<Mistake>,
+}
+
+impl Missing<'_> {
+    fn say(&mut self, key: &str, what: &str) {
+        let place = self.config.origins.places.get(key).filter(|place| **place != Place::Default);
+        self.all.push(Mistake::new(place.cloned(), key, what));
+    }
+
+    fn route(&mut self) {
+        let name = &self.config.market.name;
+        if self.config.market.route.is_none() {
+            let key = format!("markets.{name}.route");
+            let what = format!(
+                "missing: opportunities cannot be priced; add [{key}] with uniswap_v3_factory, \
+                 uniswap_v3_quoter, uniswap_v3_router and wrapped_native"
+            );
+            self.say(&key, &what);
+        }
+    }
+
+    fn executor(&mut self, field: &str, absent: bool, meaning: &str) {
+        if absent {
+            let key = format!("executor.{field}");
+            let what = format!("missing ({meaning}): set it or {}", keys::variable(&key));
+            self.say(&key, &what);
+        }
+    }
+
+    fn wallet(&mut self) {
+        match &self.config.wallet.key {
+            Key::Environment(_) => {}
+            Key::Keystore { path, password_file } => {
+                self.file("wallet.keystore", path);
+                if let Some(path) = password_file {
+                    self.file("wallet.password_file", path);
+                }
+            }
+            Key::None => self.say(
+                "wallet",
+                "missing: nothing can be signed; set wallet.keystore and wallet.password_file, or the \
+                 variable BACKSTOP_WALLET__PRIVATE_KEY",
+            ),
+        }
+    }
+
+    fn file(&mut self, key: &str, path: &Path) {
+        if !path.is_file() {
+            self.say(
+                key,
+                "there is no such file; relative paths start at the configuration file's directory",
+            );
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What a configuration that is right comes out as.
+
+use super::given::*;
+use alloy::primitives::U256;
+use backstop::config::{Config, Format, Key, Kind, Level, Mode, Place};
+use backstop::domain::units::{Bps, FeePerGas, Gas, Wei};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+#[test]
+fn flags_cover_the_environment_which_covers_the_file() {
+    let given = with("[log]\nlevel = \"warn\"\n[profit]\nminimum_wei = 1")
+        .variable("BACKSTOP_LOG__LEVEL", "error")
+        .variable("BACKSTOP_RPC__LOG_RANGE", "5_000")
+        .flag("-v", "log.level", "debug");
+    let config = given.config();
+    assert_eq!(
+        (config.log.level, config.rpc.log_range, config.profit.minimum),
+        (Level::Debug, 5_000, Wei(U256::from(1)))
+    );
+    let place = |key: &str| config.origins.places.get(key).map(ToString::to_string).unwrap_or_default();
+    assert_eq!(place("log.level"), "flag -v");
+    assert_eq!(place("rpc.log_range"), "environment BACKSTOP_RPC__LOG_RANGE");
+    assert_eq!(place("profit.minimum_wei"), "backstop.toml:9");
+    assert_eq!(config.origins.places.get("rpc.batch"), Some(&Place::Default));
+}
+
+#[test]
+fn everything_may_come_from_the_environment() {
+    let given = no_file()
+        .variable("BACKSTOP_ANVIL", "1")
+        .variable("BACKSTOP_RPC__HTTP", "https://node.example/key")
+        .variable("BACKSTOP_MODE", "\"live\"")
+        .variable("BACKSTOP_MARKETS__V30__CHAIN_ID", "0x7a69")
+        .variable("BACKSTOP_MARKETS__V30__ADDRESSES_PROVIDER", ACCOUNT);
+    let config = given.config();
+    assert_eq!(
+        (config.market.name.as_str(), config.market.chain_id, config.mode),
+        ("v30", 31337, Mode::Live)
+    );
+    assert_eq!(config.rpc.http.alias(), "node.example:443");
+    assert_eq!(config.datadir, given.directory.path().join("home/.local/share/backstop"));
+    let hyphened =
+        file(&BASE.replace("v30", "v3-0")).variable("BACKSTOP_MARKETS__V3_0__CHAIN_ID", "5").config();
+    assert_eq!((hyphened.market.name.as_str(), hyphened.market.chain_id), ("v3-0", 5));
+}
+
+#[test]
+fn paths_start_where_they_were_written() {
+    let mut given = no_file().variable("BACKSTOP_DATADIR", "data");
+    let below = given.directory.path().join("etc");
+    std::fs::create_dir(&below).unwrap();
+    std::fs::write(
+        below.join("b.toml"),
+        format!("{BASE}[wallet]\nkeystore = \"key.json\"\npassword_file = \"~/p\""),
+    )
+    .unwrap();
+    given.sources.file = Some("etc/b.toml".into());
+    let config = given.config();
+    assert_eq!(config.datadir, given.directory.path().join("data"));
+    let Key::Keystore { path, password_file } = config.wallet.key else { panic!("no keystore") };
+    assert_eq!((path, password_file), (below.join("key.json"), Some(given.directory.path().join("home/p"))));
+}
+
+#[test]
+fn the_example_is_the_defaults() {
+    let text = include_str!("../../config.example.toml");
+    let example = file(text).config();
+    let least = format!("{BASE}{ROUTE}")
+        .replace("v30", "ethereum")
+        .replace("31337", "1")
+        .replace("/c4nary5ecret", "");
+    let defaults = file(&least).config();
+    // The directories differ; the places do; the rest must not.
+    let shown = |config: &Config| {
+        let rest = (&config.rpc, config.executor, &config.wallet, config.profit, config.fees, config.log);
+        format!("{:?} {:?} {rest:?}", config.mode, config.market)
+    };
+    assert_eq!(shown(&example), shown(&defaults));
+    let absent: BTreeSet<_> = example
+        .origins
+        .places
+        .iter()
+        .filter(|(_, place)| **place == Place::Default)
+        .map(|(key, _)| key)
+        .collect();
+    assert!(absent.is_empty(), "the example leaves out {absent:?}");
+    assert!(example.datadir.ends_with("home/.local/share/backstop"));
+}
+
+#[test]
+fn the_defaults_are_these() {
+    let config = with("").config();
+    assert_eq!((config.mode, config.market.kind, config.market.start_block), (Mode::DryRun, Kind::AaveV3, 0));
+    assert_eq!((config.rpc.poll, config.rpc.timeout), (Duration::from_secs(2), Duration::from_secs(10)));
+    assert_eq!((config.rpc.log_range, config.rpc.batch), (10_000, 150));
+    assert_eq!(config.profit.minimum, Wei(U256::from(1_000_000_000_000_000_u64)));
+    assert_eq!((config.profit.slippage, config.fees.tip_share), (Bps(50), Bps(1_000)));
+    assert_eq!(config.fees.max_fee, FeePerGas(300_000_000_000));
+    assert_eq!((config.fees.max_tip, config.fees.gas_limit), (FeePerGas(50_000_000_000), Gas(3_000_000)));
+    assert_eq!((config.log.format, config.log.level), (Format::Terminal, Level::Info));
+    assert!(matches!(config.wallet.key, Key::None) && config.executor.address.is_none());
+}
