@@ -4,3 +4,4 @@ pub mod heads;
 pub mod logs;
 pub mod reader;
 pub mod rpc;
+pub mod simulate;
