@@ -1,12 +1,16 @@
 //! The people of a market: lenders, and borrowers of every kind, the same for the same seed.
 
-use alloy::primitives::{Address, U256, keccak256, utils::parse_ether};
+use alloy::{
+    primitives::{Address, U256, keccak256, utils::parse_ether},
+    sol_types::SolCall,
+};
 use eyre::{Result, WrapErr};
 
 use super::{
     abi::{Erc20, Pool},
     assets::{ASSETS, Asset, STABLECOINS},
-    manifest::Market,
+    chain::Batch,
+    manifest::{Manifest, Market},
     rng::Rng,
     scene::Scene,
 };
@@ -67,6 +71,7 @@ struct Plan {
 /// Lends to the market, then lets the borrowers borrow. The feeds must still show the earlier prices.
 pub async fn populate(scene: &Scene, name: &str, seed: u64) -> Result<(Vec<Address>, Vec<Address>)> {
     let market = scene.manifest.market(name)?.clone();
+    scene.chain.set_automine(false).await?;
     let mut lenders = Vec::new();
     for number in 0..LENDERS {
         let user = account(name, "lender", number);
@@ -78,6 +83,7 @@ pub async fn populate(scene: &Scene, name: &str, seed: u64) -> Result<(Vec<Addre
         open(scene, &market, &plan).await.wrap_err_with(|| format!("opening {plan:?} in {name}"))?;
         borrowers.push(plan.user);
     }
+    scene.chain.set_automine(true).await?;
     Ok((lenders, borrowers))
 }
 
@@ -177,72 +183,89 @@ fn split(rng: &mut Rng, dollars: u128, symbols: &[&str]) -> Result<Vec<(&'static
 }
 
 async fn lend(scene: &Scene, market: &Market, user: Address) -> Result<()> {
-    receive_gas(scene, user).await?;
+    let mut visit = Visit::begin(scene, market, user).await?;
     for asset in &ASSETS {
-        give(scene, user, asset, asset.whole(asset.lent / LENDERS)).await?;
-        supply(scene, market, user, asset, asset.whole(asset.lent / LENDERS)).await?;
+        visit.supply(asset, asset.whole(asset.lent / LENDERS)).await?;
     }
-    Ok(())
+    visit.batch.mine().await
 }
 
 async fn open(scene: &Scene, market: &Market, plan: &Plan) -> Result<()> {
-    let Plan { kind, user, .. } = *plan;
-    let chain = &scene.chain;
-    receive_gas(scene, user).await?;
+    let mut visit = Visit::begin(scene, market, plan.user).await?;
     for (asset, dollars, counted) in &plan.collaterals {
-        let amount = asset.worth(*dollars, asset.price);
-        give(scene, user, asset, amount).await?;
-        supply(scene, market, user, asset, amount).await?;
+        visit.supply(asset, asset.worth(*dollars, asset.price)).await?;
         if !counted {
-            let token = scene.manifest.token(asset.symbol)?.address;
-            let off = Pool::setUserUseReserveAsCollateralCall { asset: token, r#use: false };
-            chain.invoke(user, market.pool, &off).await?;
+            let off = Pool::setUserUseReserveAsCollateralCall { asset: visit.token(asset)?, r#use: false };
+            visit.call(&off).await?;
         }
     }
-    if kind == Kind::EfficiencyMode {
-        let enter = Pool::setUserEModeCall { category: STABLECOINS.category };
-        chain.invoke(user, market.pool, &enter).await?;
+    if plan.kind == Kind::EfficiencyMode {
+        visit.call(&Pool::setUserEModeCall { category: STABLECOINS.category }).await?;
     }
     for (asset, dollars) in &plan.debts {
-        let token = scene.manifest.token(asset.symbol)?.address;
-        let amount = asset.worth(*dollars, asset.price);
-        let borrow =
-            Pool::borrowCall { asset: token, amount, rateMode: VARIABLE, referral: 0, onBehalfOf: user };
-        chain.invoke(user, market.pool, &borrow).await?;
-        if kind == Kind::Repaid {
-            // A little more than borrowed: interest.
-            give(scene, user, asset, amount / U256::from(1000)).await?;
-            let approve = Erc20::approveCall { spender: market.pool, amount: U256::MAX };
-            chain.invoke(user, token, &approve).await?;
-            let repay =
-                Pool::repayCall { asset: token, amount: U256::MAX, rateMode: VARIABLE, onBehalfOf: user };
-            chain.invoke(user, market.pool, &repay).await?;
+        visit.borrow(asset, asset.worth(*dollars, asset.price)).await?;
+    }
+    visit.batch.mine().await?;
+    if plan.kind == Kind::Repaid {
+        let mut visit = Visit::begin(scene, market, plan.user).await?;
+        for (asset, dollars) in &plan.debts {
+            visit.repay_all(asset, asset.worth(*dollars, asset.price)).await?;
         }
+        visit.batch.mine().await?;
     }
     Ok(())
 }
 
-async fn receive_gas(scene: &Scene, user: Address) -> Result<()> {
-    scene.chain.set_balance(user, parse_ether("100").wrap_err("100 ether")?).await
+/// All that one person does in one block.
+struct Visit<'a> {
+    scene: &'a Scene,
+    market: &'a Market,
+    user: Address,
+    batch: Batch<'a>,
 }
 
-/// From the deployer's stock or mint.
-async fn give(scene: &Scene, user: Address, asset: &Asset, amount: U256) -> Result<()> {
-    let deployer = scene.manifest.deployer;
-    let token = scene.manifest.token(asset.symbol)?.address;
-    if token == scene.manifest.wrapped_native {
-        scene.chain.invoke(deployer, token, &Erc20::transferCall { to: user, amount }).await?;
-    } else {
-        scene.chain.invoke(deployer, token, &Erc20::mintCall { to: user, amount }).await?;
+impl<'a> Visit<'a> {
+    async fn begin(scene: &'a Scene, market: &'a Market, user: Address) -> Result<Self> {
+        scene.chain.set_balance(user, parse_ether("100").wrap_err("100 ether")?).await?;
+        Ok(Self { scene, market, user, batch: Batch::new(&scene.chain) })
     }
-    Ok(())
-}
 
-async fn supply(scene: &Scene, market: &Market, user: Address, asset: &Asset, amount: U256) -> Result<()> {
-    let token = scene.manifest.token(asset.symbol)?.address;
-    let approve = Erc20::approveCall { spender: market.pool, amount: U256::MAX };
-    scene.chain.invoke(user, token, &approve).await?;
-    let supply = Pool::supplyCall { asset: token, amount, onBehalfOf: user, referral: 0 };
-    scene.chain.invoke(user, market.pool, &supply).await?;
-    Ok(())
+    fn token(&self, asset: &Asset) -> Result<Address> {
+        Ok(self.scene.manifest.token(asset.symbol)?.address)
+    }
+
+    async fn call(&mut self, call: &impl SolCall) -> Result<()> {
+        self.batch.add(self.user, self.market.pool, call).await
+    }
+
+    /// Gives the user tokens, from the deployer's stock or new ones, and the pool leave to take them.
+    async fn provide(&mut self, asset: &Asset, amount: U256) -> Result<()> {
+        let Manifest { deployer, wrapped_native, .. } = self.scene.manifest;
+        let token = self.token(asset)?;
+        if token == wrapped_native {
+            self.batch.add(deployer, token, &Erc20::transferCall { to: self.user, amount }).await?;
+        } else {
+            self.batch.add(deployer, token, &Erc20::mintCall { to: self.user, amount }).await?;
+        }
+        let approve = Erc20::approveCall { spender: self.market.pool, amount: U256::MAX };
+        self.batch.add(self.user, token, &approve).await
+    }
+
+    async fn supply(&mut self, asset: &Asset, amount: U256) -> Result<()> {
+        self.provide(asset, amount).await?;
+        let (asset, user) = (self.token(asset)?, self.user);
+        self.call(&Pool::supplyCall { asset, amount, onBehalfOf: user, referral: 0 }).await
+    }
+
+    async fn borrow(&mut self, asset: &Asset, amount: U256) -> Result<()> {
+        let (asset, user) = (self.token(asset)?, self.user);
+        self.call(&Pool::borrowCall { asset, amount, rateMode: VARIABLE, referral: 0, onBehalfOf: user }).await
+    }
+
+    async fn repay_all(&mut self, asset: &Asset, borrowed: U256) -> Result<()> {
+        // A little more than borrowed: interest.
+        self.provide(asset, borrowed / U256::from(1000)).await?;
+        let (asset, user) = (self.token(asset)?, self.user);
+        self.call(&Pool::repayCall { asset, amount: U256::MAX, rateMode: VARIABLE, onBehalfOf: user }).await
+    }
 }

@@ -46,8 +46,11 @@ impl Default for Options {
 /// Starts a chain and puts everything on it.
 pub async fn build(options: &Options, progress: &mut dyn FnMut(&str)) -> Result<(Scene, Anvil)> {
     let started = Instant::now();
+    let mut said = |line: &str| progress(&format!("{:5.1} s  {line}", started.elapsed().as_secs_f64()));
+    let progress = &mut said;
     let artifacts = Artifacts::prepare(progress)?;
-    let anvil = Anvil::start()?;
+    // In the order of arrival: people's transactions build on one another within a block.
+    let anvil = Anvil::with(&["--order", "fifo"])?;
     let chain = Chain::connect(&anvil.http())?;
     let accounts = chain.provider.get_accounts().await.wrap_err("asking anvil for its accounts")?;
     ensure!(accounts.len() >= 3, "anvil has {} accounts of its own, three are needed", accounts.len());
@@ -80,7 +83,8 @@ pub async fn build(options: &Options, progress: &mut dyn FnMut(&str)) -> Result<
     scene.manifest.store(&scene.chain).await?;
     scene.chain.set_next_base_fee(U256::from(BASE_FEE)).await?;
     scene.mine(1).await?;
-    progress(&format!("the test bed is ready: {:.1} s", started.elapsed().as_secs_f64()));
+    let blocks = scene.chain.block_number().await?;
+    progress(&format!("the test bed is ready at block {blocks}"));
     Ok((scene, anvil))
 }
 

@@ -12,11 +12,14 @@ use alloy::{
     sol_types::SolCall,
     transports::{RpcError, TransportErrorKind},
 };
-use eyre::{Result, WrapErr, eyre};
+use eyre::{Result, WrapErr, bail, eyre};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Half of anvil's block. With a limit given, anvil does not estimate, which would run every transaction several times.
 const GAS_LIMIT: u64 = 15_000_000;
+
+/// Thirty of them fit into anvil's block; the largest, a borrowing with three collaterals, uses half.
+const BATCHED_GAS_LIMIT: u64 = 1_000_000;
 
 /// A local node answers in milliseconds; alloy's default for a receipt is a poll of 250 ms.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -108,19 +111,28 @@ impl Chain {
     pub async fn transact(&self, mut request: TransactionRequest) -> Result<TransactionReceipt> {
         request.gas.get_or_insert(GAS_LIMIT);
         let receipt: TransactionReceipt =
-            match self.provider.raw_request("eth_sendTransactionSync".into(), (&request,)).await {
+            match self.provider.raw_request("eth_sendTransactionSync".into(), (request,)).await {
                 Ok(receipt) => receipt,
                 Err(error) => return Err(refusal(error)),
             };
         if receipt.status() {
             return Ok(receipt);
         }
-        // The receipt has no reason. The state before the block is the state it ran on: each block has one transaction.
-        let before = receipt.block_number.unwrap_or_default().saturating_sub(1);
-        match self.provider.call(request).block(before.into()).await {
-            Err(error) => Err(refusal(error)),
-            Ok(_) => Err(Reverted { reason: "out of gas, or only at that block's time".into() }.into()),
-        }
+        Err(self.why(receipt.transaction_hash).await)
+    }
+
+    /// Why a mined transaction failed, as [`Reverted`].
+    async fn why(&self, transaction: B256) -> eyre::Report {
+        let tracer = serde_json::json!({ "tracer": "callTracer" });
+        let trace: Result<serde_json::Value> = self.ask("debug_traceTransaction", (transaction, tracer)).await;
+        let trace = match trace {
+            Ok(trace) => trace,
+            Err(report) => return report.wrap_err(format!("asking why {transaction} failed")),
+        };
+        let part = |name: &str| trace.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+        let words = [part("error"), part("revertReason"), part("output")];
+        let reason = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(", ");
+        Reverted { reason }.into()
     }
 
     /// A read at the head.
@@ -201,6 +213,47 @@ impl Chain {
 
     async fn ask<A: Answer>(&self, method: &'static str, parameters: impl Parameters) -> Result<A> {
         self.provider.raw_request(method.into(), parameters).await.wrap_err(method)
+    }
+}
+
+/// Transactions that wait in the pool, to be mined together in one block, in this order. Building the bed a block a
+/// transaction would pass the 500 blocks whose states anvil keeps in memory: from there on each block is a file.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    chain: &'a Chain,
+    sent: Vec<(B256, &'static str)>,
+}
+
+impl<'a> Batch<'a> {
+    /// The chain must not mine by itself.
+    pub fn new(chain: &'a Chain) -> Self {
+        Self { chain, sent: vec![] }
+    }
+
+    pub async fn add<C: SolCall>(&mut self, from: Address, to: Address, call: &C) -> Result<()> {
+        let request = TransactionRequest::default()
+            .from(from)
+            .to(to)
+            .input(call.abi_encode().into())
+            .gas_limit(BATCHED_GAS_LIMIT);
+        let hash = self.chain.ask("eth_sendTransaction", (request,)).await.wrap_err(C::SIGNATURE)?;
+        self.sent.push((hash, C::SIGNATURE));
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`Reverted`] for the first transaction that failed.
+    pub async fn mine(self) -> Result<()> {
+        self.chain.mine(1).await?;
+        let receipts: Vec<TransactionReceipt> = self.chain.ask("eth_getBlockReceipts", ("latest",)).await?;
+        for (hash, signature) in self.sent {
+            match receipts.iter().find(|receipt| receipt.transaction_hash == hash) {
+                Some(receipt) if receipt.status() => {}
+                Some(_) => return Err(self.chain.why(hash).await.wrap_err(signature)),
+                None => bail!("{signature} did not fit into the block: fewer transactions a batch, or less gas each"),
+            }
+        }
+        Ok(())
     }
 }
 
