@@ -24,6 +24,33 @@ impl Action {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Wish {
+    Supply,
+    Borrow,
+    Repay,
+    Withdraw,
+    /// Transfers aTokens to somebody else.
+    Give,
+    /// Switches a collateral off or on.
+    Switch,
+    EfficiencyMode,
+}
+
+/// Drawn from with these frequencies.
+const WISHES: [Wish; 10] = [
+    Wish::Supply,
+    Wish::Supply,
+    Wish::Borrow,
+    Wish::Borrow,
+    Wish::Repay,
+    Wish::Repay,
+    Wish::Withdraw,
+    Wish::Give,
+    Wish::Switch,
+    Wish::EfficiencyMode,
+];
+
 impl Scene {
     /// One action in `market` by one of its borrowers or lenders.
     ///
@@ -35,8 +62,24 @@ impl Scene {
         let crowd = if rng.below(8) == 0 { &people.lenders } else { &people.borrowers };
         let user = *rng.pick(crowd);
         let other = *rng.pick(&people.borrowers);
-        let asset = rng.pick(&ASSETS);
-        let (description, outcome) = self.attempt(rng, market, user, other, asset).await?;
+        let wish = *rng.pick(&WISHES);
+        let mut likely = Vec::new();
+        for asset in &ASSETS {
+            let reserve = self.user_reserve(market, user, asset.symbol).await?;
+            let holds = match wish {
+                Wish::Repay => !reserve.variableDebt.is_zero(),
+                Wish::Withdraw | Wish::Give | Wish::Switch => !reserve.aTokenBalance.is_zero(),
+                Wish::Supply | Wish::Borrow | Wish::EfficiencyMode => true,
+            };
+            if holds {
+                likely.push(asset);
+            }
+        }
+        // Nonsense now and then: the contracts' refusals are part of what is tested.
+        let asset =
+            if likely.is_empty() || rng.below(10) == 0 { rng.pick(&ASSETS) } else { *rng.pick(&likely) };
+        let description = format!("{market}: {user}, {wish:?} {}", asset.symbol);
+        let outcome = self.attempt(rng, market, (user, other), wish, asset.symbol).await;
         let refused = match outcome {
             Ok(()) => None,
             Err(report) => match report.downcast_ref::<Reverted>() {
@@ -51,38 +94,34 @@ impl Scene {
         &self,
         rng: &mut Rng,
         market: &str,
-        user: Address,
-        other: Address,
-        asset: &'static Asset,
-    ) -> Result<(String, Result<()>)> {
-        let symbol = asset.symbol;
+        (user, other): (Address, Address),
+        wish: Wish,
+        symbol: &str,
+    ) -> Result<()> {
+        let asset = Asset::named(symbol)?;
         let dollars = u128::from(rng.between(10, 20_000)) * 100_000_000;
         let amount = asset.worth(dollars, asset.price);
         let all = rng.below(4) == 0;
-        let (what, outcome) = match rng.below(10) {
-            0 | 1 => ("supplies", self.supply(market, user, symbol, amount).await),
-            2 | 3 => ("borrows", self.borrow(market, user, symbol, amount).await),
-            4 | 5 => {
-                let part = if all { U256::MAX } else { part(rng, self.debt(market, user, symbol).await?) };
-                ("repays", self.repay(market, user, symbol, part).await)
+        let reserve = self.user_reserve(market, user, symbol).await?;
+        let receipt = match wish {
+            Wish::Supply => self.supply(market, user, symbol, amount).await,
+            Wish::Borrow => self.borrow(market, user, symbol, amount).await,
+            Wish::Repay => {
+                let amount = if all { U256::MAX } else { part(rng, reserve.variableDebt) };
+                self.repay(market, user, symbol, amount).await
             }
-            6 => {
-                let part =
-                    if all { U256::MAX } else { part(rng, self.supplied(market, user, symbol).await?) };
-                ("withdraws", self.withdraw(market, user, symbol, part).await)
+            Wish::Withdraw => {
+                let amount = if all { U256::MAX } else { part(rng, reserve.aTokenBalance) };
+                self.withdraw(market, user, symbol, amount).await
             }
-            7 => {
-                let supplied = self.supplied(market, user, symbol).await?;
-                let part = if all { supplied } else { part(rng, supplied) };
-                ("gives away aTokens of", self.transfer_a_token(market, user, other, symbol, part).await)
+            Wish::Give => {
+                let amount = if all { reserve.aTokenBalance } else { part(rng, reserve.aTokenBalance) };
+                self.transfer_a_token(market, user, other, symbol, amount).await
             }
-            8 => {
-                let on = !self.user_reserve(market, user, symbol).await?.usedAsCollateral;
-                ("switches as collateral", self.set_collateral(market, user, symbol, on).await)
-            }
-            _ => ("changes the efficiency mode, not about", self.set_emode(market, user, all).await),
+            Wish::Switch => self.set_collateral(market, user, symbol, !reserve.usedAsCollateral).await,
+            Wish::EfficiencyMode => self.set_emode(market, user, !all).await,
         };
-        Ok((format!("{market}: {user} {what} {symbol}"), outcome.map(drop)))
+        receipt.map(drop)
     }
 }
 

@@ -17,6 +17,10 @@ use super::{
 
 const VARIABLE: U256 = U256::from_limbs([2, 0, 0, 0]);
 const LENDERS: u64 = 3;
+/// Between one person's visit and the next, so that indices are crooked numbers and everybody has his own.
+const SECONDS_BETWEEN: u64 = 6 * 3600;
+/// More than all visits to both markets take together: how far in the past the chain must begin.
+pub const AGE: u64 = 40 * 86_400;
 /// Of the borrowing limit: interest and rounding must not push a borrower over it while he borrows.
 const LIMIT_BPS: u128 = 9950;
 
@@ -226,6 +230,7 @@ struct Visit<'a> {
 
 impl<'a> Visit<'a> {
     async fn begin(scene: &'a Scene, market: &'a Market, user: Address) -> Result<Self> {
+        scene.chain.skip(SECONDS_BETWEEN).await?;
         scene.chain.set_balance(user, parse_ether("100").wrap_err("100 ether")?).await?;
         Ok(Self { scene, market, user, batch: Batch::new(&scene.chain) })
     }
@@ -259,7 +264,8 @@ impl<'a> Visit<'a> {
 
     async fn borrow(&mut self, asset: &Asset, amount: U256) -> Result<()> {
         let (asset, user) = (self.token(asset)?, self.user);
-        self.call(&Pool::borrowCall { asset, amount, rateMode: VARIABLE, referral: 0, onBehalfOf: user }).await
+        self.call(&Pool::borrowCall { asset, amount, rateMode: VARIABLE, referral: 0, onBehalfOf: user })
+            .await
     }
 
     async fn repay_all(&mut self, asset: &Asset, borrowed: U256) -> Result<()> {

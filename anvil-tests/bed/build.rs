@@ -16,7 +16,7 @@ use super::{
     artifacts::{Artifacts, Deployer, Libraries},
     assets::ASSETS,
     borrowers,
-    chain::Chain,
+    chain::{Chain, wall_clock},
     feeds,
     manifest::{Manifest, Token, Uniswap},
     scene::Scene,
@@ -50,7 +50,8 @@ pub async fn build(options: &Options, progress: &mut dyn FnMut(&str)) -> Result<
     let progress = &mut said;
     let artifacts = Artifacts::prepare(progress)?;
     // In the order of arrival: people's transactions build on one another within a block.
-    let anvil = Anvil::with(&["--order", "fifo"])?;
+    let genesis = (wall_clock() - borrowers::AGE).to_string();
+    let anvil = Anvil::with(&["--order", "fifo", "--timestamp", &genesis])?;
     let chain = Chain::connect(&anvil.http())?;
     let accounts = chain.provider.get_accounts().await.wrap_err("asking anvil for its accounts")?;
     ensure!(accounts.len() >= 3, "anvil has {} accounts of its own, three are needed", accounts.len());
@@ -77,7 +78,8 @@ pub async fn build(options: &Options, progress: &mut dyn FnMut(&str)) -> Result<
             (market.lenders, market.borrowers) = (lenders, borrowers);
         }
     }
-    for asset in ASSETS.iter().filter(|asset| asset.price != asset.price_before) {
+    scene.chain.return_to_present().await?;
+    for asset in &ASSETS {
         scene.set_price(asset.symbol, asset.price).await?;
     }
     scene.manifest.store(&scene.chain).await?;

@@ -1,7 +1,10 @@
 //! One chain as the bed uses it: transactions from any account in one round trip, reads, and anvil's own commands.
 //! Knows no contract.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use alloy::{
     eips::BlockId,
@@ -124,12 +127,14 @@ impl Chain {
     /// Why a mined transaction failed, as [`Reverted`].
     async fn why(&self, transaction: B256) -> eyre::Report {
         let tracer = serde_json::json!({ "tracer": "callTracer" });
-        let trace: Result<serde_json::Value> = self.ask("debug_traceTransaction", (transaction, tracer)).await;
+        let trace: Result<serde_json::Value> =
+            self.ask("debug_traceTransaction", (transaction, tracer)).await;
         let trace = match trace {
             Ok(trace) => trace,
             Err(report) => return report.wrap_err(format!("asking why {transaction} failed")),
         };
-        let part = |name: &str| trace.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+        let part =
+            |name: &str| trace.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
         let words = [part("error"), part("revertReason"), part("output")];
         let reason = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(", ");
         Reverted { reason }.into()
@@ -161,14 +166,25 @@ impl Chain {
         block.map(|block| block.header.timestamp).ok_or_else(|| eyre!("the node has no head"))
     }
 
-    /// Mines `blocks` empty blocks, one second apart.
+    /// Mines `blocks` blocks.
     pub async fn mine(&self, blocks: u64) -> Result<()> {
-        self.command("anvil_mine", (U64::from(blocks), U64::from(1))).await
+        self.command("anvil_mine", (U64::from(blocks),)).await
     }
 
     /// Moves the clock on by `seconds` and mines a block there.
     pub async fn increase_time(&self, seconds: u64) -> Result<()> {
-        let _: serde_json::Value = self.ask("evm_increaseTime", (U64::from(seconds),)).await?;
+        self.skip(seconds).await?;
+        self.mine(1).await
+    }
+
+    /// Moves the clock on without a block.
+    pub async fn skip(&self, seconds: u64) -> Result<()> {
+        self.command("evm_increaseTime", (U64::from(seconds),)).await
+    }
+
+    /// Mines a block at the time of the wall clock, which must not lie before the head, and lets time go on from there.
+    pub async fn return_to_present(&self) -> Result<()> {
+        self.command("evm_setNextBlockTimestamp", (U64::from(wall_clock()),)).await?;
         self.mine(1).await
     }
 
@@ -250,7 +266,9 @@ impl<'a> Batch<'a> {
             match receipts.iter().find(|receipt| receipt.transaction_hash == hash) {
                 Some(receipt) if receipt.status() => {}
                 Some(_) => return Err(self.chain.why(hash).await.wrap_err(signature)),
-                None => bail!("{signature} did not fit into the block: fewer transactions a batch, or less gas each"),
+                None => bail!(
+                    "{signature} did not fit into the block: fewer transactions a batch, or less gas each"
+                ),
             }
         }
         Ok(())
@@ -262,6 +280,11 @@ trait Parameters: Serialize + Clone + fmt::Debug + Send + Sync + Unpin {}
 impl<T: Serialize + Clone + fmt::Debug + Send + Sync + Unpin> Parameters for T {}
 trait Answer: DeserializeOwned + fmt::Debug + Send + Sync + Unpin + 'static {}
 impl<T: DeserializeOwned + fmt::Debug + Send + Sync + Unpin + 'static> Answer for T {}
+
+/// Seconds since 1970.
+pub fn wall_clock() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
 
 /// reqwest is built without a cryptography provider of its own; without one installed its first use panics.
 pub fn install_crypto() {

@@ -11,6 +11,9 @@
 //! # Ok(()) }
 //! ```
 
+// The bed is an edge: it asks the clock and the environment itself, and its sums are small numbers of play money.
+#![allow(clippy::disallowed_methods, clippy::arithmetic_side_effects)]
+
 mod aave;
 mod aave_v30;
 mod aave_v36;
@@ -35,6 +38,7 @@ use std::{
 
 use eyre::{Result, bail};
 
+use self::chain::wall_clock;
 pub use self::{
     actions::Action,
     anvil::Anvil,
@@ -87,7 +91,7 @@ impl Bed {
     pub async fn fork(&self) -> Result<Fork> {
         let anvil = Anvil::fork(self.scene.chain.http())?;
         let chain = Chain::connect(&anvil.http())?;
-        Ok(Fork { scene: Scene::new(chain, self.scene.manifest.clone()), anvil })
+        Fork::with(Scene::new(chain, self.scene.manifest.clone()), anvil).await
     }
 
     /// The process of chain A, when it is ours.
@@ -101,6 +105,14 @@ impl Fork {
     pub async fn of(url: &str) -> Result<Self> {
         let anvil = Anvil::fork(url)?;
         let scene = Scene::attach(&anvil.http()).await?;
+        Self::with(scene, anvil).await
+    }
+
+    /// A fork's clock starts at its upstream's head, however old that is: keepers would call it stalled.
+    async fn with(scene: Scene, anvil: Anvil) -> Result<Self> {
+        if scene.chain.now().await? < wall_clock() {
+            scene.chain.return_to_present().await?;
+        }
         Ok(Self { scene, anvil })
     }
 }
