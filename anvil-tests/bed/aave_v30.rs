@@ -17,6 +17,9 @@ use super::{
 /// Used for the stable-rate parameters, which nobody uses: no reserve enables stable borrowing.
 const TWENTY_PERCENT: U256 = uint!(200000000000000000000000000_U256);
 
+/// Basis points: what the live markets began with. The contract's own value is none.
+const FLASH_LOAN_PREMIUM: u128 = 9;
+
 pub async fn deploy(deployer: &Deployer, manifest: &Manifest) -> Result<Market> {
     let start_block = deployer.chain.block_number().await?;
     let mut edition = Edition { deployer, code, libraries: Libraries::new() };
@@ -40,6 +43,8 @@ pub async fn deploy(deployer: &Deployer, manifest: &Manifest) -> Result<Market> 
     list(&edition, &core, manifest).await?;
     edition.parameters(core.configurator, manifest, |_| true).await?;
     efficiency_mode(&edition, &core, manifest).await?;
+    let premium = v30::Configurator::updateFlashloanPremiumTotalCall { premium: FLASH_LOAN_PREMIUM };
+    deployer.invoke(core.configurator, &premium).await?;
     Ok(core.entry(start_block))
 }
 

@@ -14,7 +14,7 @@ use super::{
     manifest::{Manifest, Market},
 };
 
-/// Basis points; V3.0 keeps the 9 that its contract sets.
+/// Basis points: the default of the present markets. The contract's own value is none.
 const FLASH_LOAN_PREMIUM: u128 = 5;
 
 pub async fn deploy(deployer: &Deployer, manifest: &Manifest) -> Result<Market> {

@@ -128,6 +128,7 @@ pub mod v30 {
             function setEModeCategory(
                 uint8 category, uint16 ltv, uint16 threshold, uint16 bonus, address oracle, string calldata label) external;
             function setAssetEModeCategory(address asset, uint8 category) external;
+            function updateFlashloanPremiumTotal(uint128 premium) external;
         }
     }
 }

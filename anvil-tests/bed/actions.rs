@@ -1,10 +1,13 @@
 //! One random thing that one random user does: what differential tests feed a market with.
 
-use alloy::primitives::{Address, U256};
+use alloy::{
+    eips::BlockId,
+    primitives::{Address, U256},
+};
 use eyre::Result;
 
 use super::{
-    assets::{ASSETS, Asset},
+    assets::{ASSETS, Asset, DOLLAR},
     chain::Reverted,
     rng::Rng,
     scene::Scene,
@@ -99,13 +102,19 @@ impl Scene {
         symbol: &str,
     ) -> Result<()> {
         let asset = Asset::named(symbol)?;
-        let dollars = u128::from(rng.between(10, 20_000)) * 100_000_000;
+        let dollars = u128::from(rng.between(10, 20_000) * DOLLAR);
         let amount = asset.worth(dollars, asset.price);
         let all = rng.below(4) == 0;
         let reserve = self.user_reserve(market, user, symbol).await?;
         let receipt = match wish {
             Wish::Supply => self.supply(market, user, symbol, amount).await,
-            Wish::Borrow => self.borrow(market, user, symbol, amount).await,
+            Wish::Borrow => {
+                let room = self.account_data(market, user, BlockId::latest()).await?.availableBorrowsBase;
+                // A little beyond the limit at most.
+                let dollars = room * U256::from(rng.between(1, 105)) / U256::from(100);
+                let amount = dollars * asset.unit() / U256::from(self.price(symbol).await?);
+                self.borrow(market, user, symbol, amount).await
+            }
             Wish::Repay => {
                 let amount = if all { U256::MAX } else { part(rng, reserve.variableDebt) };
                 self.repay(market, user, symbol, amount).await

@@ -17,6 +17,9 @@ use eyre::{Result, WrapErr, bail};
 /// A loaded machine starts anvil in well under a second; a minute means that it hangs.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// Then the process that owns the folder, and a number.
+const HOME_PREFIX: &str = "backstop-anvil-";
+
 /// A running anvil. It is killed on drop, and by the kernel should this process die first (Linux).
 #[derive(Debug)]
 pub struct Anvil {
@@ -161,9 +164,28 @@ fn tail(text: &str) -> String {
 fn temporary_home() -> Result<PathBuf> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let home = std::env::temp_dir().join(format!("backstop-anvil-{}-{number}", std::process::id()));
+    if number == 0 {
+        sweep();
+    }
+    let home = std::env::temp_dir().join(format!("{HOME_PREFIX}{}-{number}", std::process::id()));
     std::fs::create_dir_all(&home).wrap_err_with(|| format!("creating {} for anvil", home.display()))?;
     Ok(home)
+}
+
+/// Removes what killed processes left behind. Nothing depends on it: errors are left alone.
+fn sweep() {
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let owner =
+            name.to_str().and_then(|name| name.strip_prefix(HOME_PREFIX)?.split('-').next()?.parse().ok());
+        // Only Linux tells cheaply whether a process is still there.
+        let is_gone =
+            |pid: u32| Path::new("/proc/self").exists() && !Path::new(&format!("/proc/{pid}")).exists();
+        if owner.is_some_and(is_gone) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// `BACKSTOP_ANVIL`, the pinned package, then the usual places.

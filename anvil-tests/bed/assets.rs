@@ -3,6 +3,9 @@
 use alloy::primitives::{U256, uint};
 use eyre::{Result, eyre};
 
+/// The feeds count dollars with 8 decimals.
+pub const DOLLAR: u64 = 100_000_000;
+
 /// One reserve. Basis points where no unit is said.
 #[derive(Debug)]
 pub struct Asset {
@@ -45,8 +48,8 @@ pub const ASSETS: [Asset; 4] = [
         symbol: "WETH",
         name: "Wrapped Ether",
         decimals: 18,
-        price: 2_000_00000000,
-        price_before: 2_200_00000000,
+        price: 2_000 * DOLLAR,
+        price_before: 2_200 * DOLLAR,
         ltv: 8000,
         threshold: 8250,
         bonus: 10500,
@@ -60,8 +63,8 @@ pub const ASSETS: [Asset; 4] = [
         symbol: "USDC",
         name: "USD Coin",
         decimals: 6,
-        price: 1_00000000,
-        price_before: 1_00000000,
+        price: DOLLAR,
+        price_before: DOLLAR,
         ltv: 7700,
         threshold: 8000,
         bonus: 10450,
@@ -75,8 +78,8 @@ pub const ASSETS: [Asset; 4] = [
         symbol: "WBTC",
         name: "Wrapped Bitcoin",
         decimals: 8,
-        price: 40_000_00000000,
-        price_before: 44_000_00000000,
+        price: 40_000 * DOLLAR,
+        price_before: 44_000 * DOLLAR,
         ltv: 7000,
         threshold: 7500,
         bonus: 10700,
@@ -91,8 +94,8 @@ pub const ASSETS: [Asset; 4] = [
         symbol: "DAI",
         name: "Dai Stablecoin",
         decimals: 18,
-        price: 1_00000000,
-        price_before: 1_00000000,
+        price: DOLLAR,
+        price_before: DOLLAR,
         ltv: 7500,
         threshold: 8000,
         bonus: 10500,

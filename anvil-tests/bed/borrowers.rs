@@ -8,7 +8,7 @@ use eyre::{Result, WrapErr};
 
 use super::{
     abi::{Erc20, Pool},
-    assets::{ASSETS, Asset, STABLECOINS},
+    assets::{ASSETS, Asset, DOLLAR, STABLECOINS},
     chain::Batch,
     manifest::{Manifest, Market},
     rng::Rng,
@@ -105,7 +105,7 @@ fn plans(market: &str, seed: u64) -> Result<Vec<Plan>> {
 
 fn plan(market: &str, index: usize, kind: Kind, rng: &mut Rng) -> Result<Plan> {
     let (low, high) = SIZES[index % SIZES.len()];
-    let size = u128::from(rng.between(low, high)) * 100_000_000;
+    let size = u128::from(rng.between(low, high) * DOLLAR);
     let (low, high) = HEALTHS[index % HEALTHS.len()];
     let health = u128::from(rng.between(low, high));
 

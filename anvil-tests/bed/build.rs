@@ -14,7 +14,7 @@ use super::{
     abi::{Erc20, Pool},
     anvil::Anvil,
     artifacts::{Artifacts, Deployer, Libraries},
-    assets::ASSETS,
+    assets::{ASSETS, DOLLAR},
     borrowers,
     chain::{Chain, wall_clock},
     feeds,
@@ -132,7 +132,7 @@ async fn stock(chain: &Chain, manifest: &Manifest) -> Result<()> {
     let Uniswap { router, position_manager, .. } = manifest.uniswap;
     for asset in &ASSETS {
         let token = manifest.token(asset.symbol)?.address;
-        let stable = asset.price == 100_000_000;
+        let stable = asset.price == DOLLAR;
         let amount = asset.whole(if stable { MARKET_MAKER_STABLES } else { MARKET_MAKER_VOLATILE });
         if token == manifest.wrapped_native {
             let gas = parse_ether("10000").wrap_err("10000 ether")?;

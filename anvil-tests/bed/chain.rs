@@ -135,8 +135,10 @@ impl Chain {
         };
         let part =
             |name: &str| trace.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
-        let words = [part("error"), part("revertReason"), part("output")];
-        let reason = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(", ");
+        // Words where the contract gave some, otherwise the selector of its error.
+        let words = [part("revertReason"), part("output"), part("error")];
+        let reason =
+            words.into_iter().find(|word| !word.is_empty()).unwrap_or_else(|| "no reason given".into());
         Reverted { reason }.into()
     }
 

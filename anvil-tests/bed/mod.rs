@@ -4,10 +4,10 @@
 //!
 //! ```no_run
 //! # async fn example() -> eyre::Result<()> {
-//! use backstop::bed::{Bed, Options};
+//! use backstop::bed::{Bed, Options, assets::DOLLAR};
 //! let bed = Bed::obtain(Options::default(), |line| eprintln!("{line}")).await?;
 //! let fork = bed.fork().await?;
-//! fork.set_price("WETH", 1_800_00000000).await?;
+//! fork.set_price("WETH", 1_800 * DOLLAR).await?;
 //! # Ok(()) }
 //! ```
 
@@ -37,6 +37,7 @@ use std::{
 };
 
 use eyre::{Result, bail};
+use tokio::sync::OnceCell;
 
 use self::chain::wall_clock;
 pub use self::{
@@ -131,6 +132,13 @@ impl Deref for Fork {
     fn deref(&self) -> &Scene {
         &self.scene
     }
+}
+
+/// One bed for all tests of a process. Use its forks only: its own connection belongs to the runtime of the test that
+/// came first. It ends with the process (on Linux, where the kernel sees to it).
+pub async fn shared() -> Result<&'static Bed> {
+    static BED: OnceCell<Bed> = OnceCell::const_new();
+    BED.get_or_try_init(|| Bed::obtain(Options::default(), |line| eprintln!("{line}"))).await
 }
 
 /// Where package.json and compile.mjs are: in the source tree this was built from, or under the working directory.

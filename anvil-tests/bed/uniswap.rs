@@ -13,7 +13,7 @@ use eyre::{Result, WrapErr, ensure, eyre};
 use super::{
     abi::{MintParams, PositionManager, SwapParams, SwapRouter, UniswapFactory, UniswapPool},
     artifacts::{Deployer, Libraries, UNISWAP_CORE, UNISWAP_PERIPHERY, UNISWAP_ROUTERS},
-    assets::Asset,
+    assets::{Asset, DOLLAR},
     chain::Chain,
     manifest::{Manifest, Pool, Uniswap},
 };
@@ -101,9 +101,9 @@ async fn create_pool(chain: &Chain, manifest: &Manifest, plan: &Plan) -> Result<
         sqrtPriceX96: sqrt_price((first, first.price), (second, second.price))?,
     };
     chain.invoke(manifest.market_maker, manager, &create).await?;
-    let spacing = if plan.fee == FINEST_TIER.0 { FINEST_TIER.1 } else { spacing_of(plan.fee) };
+    let spacing = spacing_of(plan.fee);
     let edge = LAST_TICK / spacing * spacing;
-    let dollars = u128::from(plan.dollars) * 100_000_000;
+    let dollars = u128::from(plan.dollars) * u128::from(DOLLAR);
     let mint = PositionManager::mintCall {
         params: MintParams {
             token0,
@@ -207,6 +207,7 @@ fn sqrt_price((zero, price0): (&Asset, u64), (one, price1): (&Asset, u64)) -> Re
 
 fn spacing_of(fee: u32) -> i32 {
     match fee {
+        100 => FINEST_TIER.1,
         500 => 10,
         3000 => 60,
         _ => 200,
