@@ -1,1 +1,3 @@
+//! Tests against the real contracts on a local chain. They need `npm ci --ignore-scripts --prefix anvil-tests` once.
 
+mod smoke;
