@@ -1,0 +1,5 @@
+//! One outside thing per file: disks, keys, nodes. Knows `domain`, never `app`.
+
+pub mod datadir;
+pub mod index;
+mod sqlite;
