@@ -2,4 +2,5 @@
 
 pub mod datadir;
 pub mod index;
+pub mod signer;
 mod sqlite;
