@@ -2,5 +2,6 @@
 
 pub mod datadir;
 pub mod index;
+pub mod journal;
 pub mod signer;
 mod sqlite;
