@@ -77,8 +77,8 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens `path`, made if missing. A damaged file is moved to `<path>.damaged-<n>` and replaced by an empty
-    /// one, with a warning: the next scan fills it again.
+    /// Opens `path`, made if missing. A damaged file is moved to `<path>.damaged-<n>` and replaced by an
+    /// empty one, with a warning: the next scan fills it again.
     ///
     /// # Errors
     /// A schema newer than this build, another program's database, or a disk that refuses.

@@ -39,8 +39,8 @@ impl Journal {
     /// integrity check. Hold the data directory's lock.
     ///
     /// # Errors
-    /// A damaged file, one of another chain or a newer schema, a disk that does not keep commits: says what to
-    /// do. The file is left as it is.
+    /// A damaged file, one of another chain or a newer schema, a disk that does not keep commits: says what
+    /// to do. The file is left as it is.
     pub fn open(path: &Path, chain_id: u64, from: Address) -> Result<Self> {
         let mut store = Store::open(path, chain_id, from)?;
         let (jobs, inbox) = mpsc::channel::<Job>();
@@ -51,7 +51,7 @@ impl Journal {
         Ok(Self { jobs })
     }
 
-    /// Writes a plan and its first signed transaction, both or neither, and returns once they are on the disk.
+    /// Writes a plan and its first signed transaction, both or neither. Returns once they are on the disk.
     ///
     /// # Errors
     /// Then nothing may be sent: `InFlight` while an earlier intent of this account is not settled,

@@ -1,5 +1,5 @@
-//! The only file that sees a key. Signs EIP-1559 transactions of three forms and refuses every other; whether
-//! a transaction is worth sending is decided elsewhere, and nothing signed here leaves before the journal has it.
+//! The only file that sees a key. Signs EIP-1559 transactions of three forms and refuses every other. Whether
+//! one is worth sending is decided elsewhere, and nothing signed here leaves before the journal has it.
 //!
 //! Nothing that holds the key has `Debug`, `Display`, `Clone` or `Serialize`.
 
@@ -206,7 +206,8 @@ impl Signer {
     ///
     /// # Errors
     /// A file that is missing, readable by others, not a keystore, too costly to decrypt (over 1 GiB), under
-    /// another password, or whose key is not that of its `address`; a policy whose executor is this account or zero.
+    /// another password, or whose key is not that of its `address`; a policy whose executor is this account
+    /// or zero.
     pub fn load(source: Source, policy: Policy) -> Result<Self> {
         let key = match source {
             Source::Keystore { path, password_file } => {
@@ -219,7 +220,7 @@ impl Signer {
                 if let Some(declared) = declared.filter(|declared| *declared != key.address()) {
                     let found = key.address();
                     bail!(
-                        "keystore {}: says it is of {declared} but holds the key of {found}: use an unaltered file",
+                        "keystore {}: says {declared} but holds the key of {found}: use an unaltered file",
                         path.display()
                     );
                 }

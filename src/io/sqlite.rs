@@ -23,7 +23,7 @@ pub(super) struct Shape {
     pub id: i32,
     /// `NORMAL` (a cache) or `FULL` (each commit is on the disk before it returns).
     pub synchronous: Synchronous,
-    /// The statements that lead from schema version `i` to `i + 1`. Never edited once released, only added to.
+    /// The statements that lead from schema version `i` to `i + 1`. Once released, only added to.
     pub steps: &'static [&'static str],
 }
 
@@ -140,8 +140,8 @@ fn connect(path: &Path, flags: OpenFlags, shape: &Shape) -> Result<Connection, T
     }
     if found > known {
         return Err(Trouble::Other(eyre!(
-            "{} was written by a newer backstop ({name} schema {found}, this one knows up to {known}): run the newer \
-             one, or name another data directory",
+            "{} was written by a newer backstop ({name} schema {found}, this one knows {known}): run the \
+             newer one, or name another data directory",
             path.display()
         )));
     }
@@ -163,8 +163,8 @@ fn settings(db: &Connection, path: &Path, shape: &Shape) -> Result<(), Trouble> 
     let synchronous: i32 = db.pragma_query_value(None, "synchronous", |row| row.get(0)).map_err(trouble)?;
     if mode != "wal" || synchronous != shape.synchronous as i32 {
         return Err(Trouble::Other(eyre!(
-            "{} does not keep its write-ahead log (mode {mode}, synchronous {synchronous}): put the data directory \
-             on a local disk",
+            "{} does not keep its write-ahead log (mode {mode}, synchronous {synchronous}): put the data \
+             directory on a local disk",
             path.display()
         )));
     }
@@ -191,7 +191,7 @@ pub(super) fn explain(error: rusqlite::Error, path: &Path) -> Report {
     let advice = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk is full: free some space",
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            "it cannot be opened for writing: check owner, permissions and that the file system is not read-only"
+            "cannot be written: check its owner, its permissions, and that the file system is not read-only"
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "another process has been writing it for seconds: try again, or stop that process"

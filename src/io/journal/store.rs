@@ -6,11 +6,11 @@ use super::read;
 use super::types::{Durable, Entry, Intent, IntentId, Mined, NotDurable, Open, Outcome, Verdict};
 use alloy::primitives::{Address, B256, keccak256};
 use eyre::{Report, Result, WrapErr as _, ensure, eyre};
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use std::path::{Path, PathBuf};
 
-/// One file holds one chain, so `sender` and `nonce` stand for (chain, sender, nonce). Times are SQLite's own
-/// and only for people.
+/// One file holds one chain, so `sender` and `nonce` stand for (chain, sender, nonce). Times are the
+/// database's own and only for people.
 pub(super) const SHAPE: Shape = Shape {
     name: "journal",
     id: 0x6273_6a6c, // "bsjl"
@@ -107,8 +107,9 @@ impl Store {
     pub(super) fn record(&mut self, intent: &Intent, signed: Signed) -> Result<Durable, NotDurable> {
         self.begin(Kind::Execute, signed, |tx, signed| {
             tx.execute(
-                "INSERT INTO intent (purpose, sender, nonce, market, account, debt_asset, collateral_asset, repay, block,
-                                     deadline_block, promised_gross, promised_gas, promised_net, detail)
+                "INSERT INTO intent (purpose, sender, nonce, market, account, debt_asset, collateral_asset,
+                                     repay, block, deadline_block, promised_gross, promised_gas,
+                                     promised_net, detail)
                  VALUES ('liquidate', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
                 params![
                     signed.from().as_slice(),
@@ -283,7 +284,7 @@ impl Store {
     }
 
     /// One transaction, on the disk when this returns `Ok`.
-    fn write<T>(
+    pub(super) fn write<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, NotDurable>,
     ) -> Result<T, NotDurable> {
@@ -353,10 +354,10 @@ fn live(tx: &Transaction<'_>, intent: IntentId) -> Result<(Address, u64), NotDur
 
 fn known(tx: &Transaction<'_>, hash: B256) -> Result<(), NotDurable> {
     let sql = "SELECT EXISTS (SELECT 1 FROM attempt WHERE hash = ?1)";
-    match tx.query_row(sql, [hash.as_slice()], |row| row.get(0))? {
-        true => Ok(()),
-        false => Err(NotDurable::Refused(format!("transaction {hash} is not in the journal"))),
+    if tx.query_row(sql, [hash.as_slice()], |row| row.get(0))? {
+        return Ok(());
     }
+    Err(NotDurable::Refused(format!("transaction {hash} is not in the journal")))
 }
 
 /// Whether a receipt says what the outcome says. A foreign nonce has none: ours can no longer be mined.
@@ -368,7 +369,8 @@ fn borne_out(tx: &Transaction<'_>, intent: IntentId, outcome: Outcome) -> rusqli
         Outcome::ForeignNonce => return Ok(true),
     };
     let sql = format!(
-        "SELECT EXISTS (SELECT 1 FROM receipt JOIN attempt USING (hash) WHERE attempt.intent = ?1 AND {condition})"
+        "SELECT EXISTS (SELECT 1 FROM receipt JOIN attempt USING (hash)
+                        WHERE attempt.intent = ?1 AND {condition})"
     );
     tx.query_row(&sql, [intent.0], |row| row.get(0))
 }
@@ -377,25 +379,11 @@ fn borne_out(tx: &Transaction<'_>, intent: IntentId, outcome: Outcome) -> rusqli
 pub(super) fn said(trouble: Trouble, path: &Path) -> Report {
     match trouble {
         Trouble::Damaged(why) => eyre!(
-            "journal {} is damaged ({why}). It is the record of what was signed and sent, so it is left as it is, and \
-             nothing can be sent. Observing still works. To send again: make sure on the chain that the account has \
-             no pending transaction, move this file and its -wal away by hand, and start",
+            "journal {} is damaged ({why}). It is the record of what was signed and sent, so it stays as it is, and \
+             nothing can be sent. Observing still works. To send again: make sure on the chain that the account \
+             has no pending transaction, move this file and its -wal away by hand, and start",
             path.display()
         ),
         Trouble::Other(report) => report.wrap_err("journal"),
-    }
-}
-
-impl From<rusqlite::Error> for NotDurable {
-    fn from(error: rusqlite::Error) -> Self {
-        let reason = error.to_string();
-        match (error.sqlite_error_code(), error) {
-            (Some(ErrorCode::DiskFull), _) => Self::DiskFull,
-            (Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked), _) => Self::Busy,
-            (Some(ErrorCode::ConstraintViolation), _) | (_, rusqlite::Error::ToSqlConversionFailure(_)) => {
-                Self::Refused(reason)
-            }
-            _ => Self::Failed(reason),
-        }
     }
 }

@@ -4,6 +4,7 @@ use super::super::signer::Kind;
 use crate::domain::chain::Receipt;
 use crate::domain::units::{Amount, FeePerGas, Gas, Net, Wei};
 use alloy::primitives::{Address, B256, Bytes};
+use rusqlite::ErrorCode;
 use serde::Serialize;
 use std::fmt;
 
@@ -189,7 +190,7 @@ pub enum NotDurable {
     #[error("intent {live} is still in flight on nonce {nonce}: settle it first")]
     InFlight { live: IntentId, nonce: u64 },
     #[error(
-        "nonce {nonce} was used before by this account (if a test chain was started anew, give it a new data directory)"
+        "nonce {nonce} was used before by this account (a test chain started anew needs a new data directory)"
     )]
     NonceTaken { nonce: u64 },
     #[error("refused by the journal: {0}")]
@@ -209,5 +210,19 @@ impl NotDurable {
     /// Whether only a restart helps.
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::Failed(_) | Self::Stopped)
+    }
+}
+
+impl From<rusqlite::Error> for NotDurable {
+    fn from(error: rusqlite::Error) -> Self {
+        let reason = error.to_string();
+        match (error.sqlite_error_code(), error) {
+            (Some(ErrorCode::DiskFull), _) => Self::DiskFull,
+            (Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked), _) => Self::Busy,
+            (Some(ErrorCode::ConstraintViolation), _) | (_, rusqlite::Error::ToSqlConversionFailure(_)) => {
+                Self::Refused(reason)
+            }
+            _ => Self::Failed(reason),
+        }
     }
 }
