@@ -379,9 +379,9 @@ fn borne_out(tx: &Transaction<'_>, intent: IntentId, outcome: Outcome) -> rusqli
 pub(super) fn said(trouble: Trouble, path: &Path) -> Report {
     match trouble {
         Trouble::Damaged(why) => eyre!(
-            "journal {} is damaged ({why}). It is the record of what was signed and sent, so it stays as it is, and \
-             nothing can be sent. Observing still works. To send again: make sure on the chain that the account \
-             has no pending transaction, move this file and its -wal away by hand, and start",
+            "journal {} is damaged ({why}). It is the record of what was signed and sent, so it stays as it \
+             is, and nothing can be sent. Observing still works. To send again: make sure on the chain that \
+             the account has no pending transaction, move this file and its -wal away by hand, and start",
             path.display()
         ),
         Trouble::Other(report) => report.wrap_err("journal"),

@@ -206,7 +206,8 @@ fn the_tables_themselves_hold_the_nonce_and_the_one_in_flight() {
     };
     copy(
         "INSERT INTO attempt
-         SELECT randomblob(32), intent, at, sender, nonce, seq, kind, max_fee, tip, gas_limit, raw FROM attempt",
+         SELECT randomblob(32), intent, at, sender, nonce, seq, kind, max_fee, tip, gas_limit, raw
+         FROM attempt",
     );
     copy("INSERT INTO intent (purpose, sender, nonce, detail) SELECT 'deploy', sender, 6, '' FROM intent");
 }
