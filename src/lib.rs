@@ -1,6 +1,7 @@
 //! backstop: a liquidation keeper for EVM lending protocols.
 
 pub mod abi;
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod domain;

@@ -1,1 +1,35 @@
-fn main() {}
+//! Arguments to configuration to command; one error chain; one exit code.
+
+use backstop::app::{self, positions, scan};
+use backstop::cli::{Cli, Command};
+use backstop::config::Config;
+use backstop::exit;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(report) => exit::print(&report),
+    }
+}
+
+fn run(cli: &Cli) -> eyre::Result<()> {
+    let _already_installed = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let config = Config::load(&cli.sources())?;
+    if let Some(need) = cli.command.need(config.mode) {
+        config.require(need)?;
+    }
+    app::log::start(&config.log);
+    runtime.block_on(async {
+        match &cli.command {
+            Command::Positions(arguments) => positions::positions(&config, arguments, cli.json).await,
+            Command::Scan(arguments) => scan::scan(&config, arguments, cli.json).await,
+            _ => Ok(()),
+        }
+    })
+}

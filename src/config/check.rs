@@ -4,9 +4,10 @@ use super::layers::{self, Merged, Sources};
 use super::mistakes::{Mistake, Mistakes, Place};
 use super::values::{self, Raw};
 use super::{
-    Config, Executor, Fees, Format, Key, Kind, Level, Log, Market, Mode, Origins, Profit, Route, Rpc, Wallet,
+    Config, Executor, Format, Key, Kind, Level, Log, Market, Mode, Origins, Profit, Route, Rpc, Wallet,
     keys,
 };
+use crate::domain::cost::FeePolicy;
 use crate::domain::units::Bps;
 use alloy::primitives::Address;
 use secrecy::SecretString;
@@ -208,7 +209,7 @@ impl Reader<'_> {
         Some(Profit { minimum: minimum?, slippage: Bps(u32::try_from(slippage?).ok()?) })
     }
 
-    fn fees(&mut self) -> Option<Fees> {
+    fn fees(&mut self) -> Option<FeePolicy> {
         let tip_share = self.read("fees.tip_share", |raw| values::share(raw, MOST_TIP_SHARE));
         let max_fee = self.read("fees.max_fee", values::fee);
         let max_tip = self.read("fees.max_tip", values::fee);
@@ -229,7 +230,7 @@ impl Reader<'_> {
             };
             self.refuse(key, what);
         }
-        Some(Fees { tip_share: tip_share?, max_fee: max_fee?, max_tip: max_tip?, gas_limit: gas_limit? })
+        Some(FeePolicy { tip_share: tip_share?, max_fee: max_fee?, max_tip: max_tip?, gas_limit: gas_limit? })
     }
 
     fn log(&mut self) -> Option<Log> {

@@ -19,7 +19,8 @@ pub use need::Need;
 pub use secret::{Secret, redact};
 pub use values::{fixed_point, parse_address};
 
-use crate::domain::units::{Bps, FeePerGas, Gas, Wei};
+use crate::domain::cost::FeePolicy;
+use crate::domain::units::{Bps, Wei};
 use alloy::primitives::Address;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
@@ -39,7 +40,7 @@ pub struct Config {
     pub executor: Executor,
     pub wallet: Wallet,
     pub profit: Profit,
-    pub fees: Fees,
+    pub fees: FeePolicy,
     pub log: Log,
     /// Where each value came from.
     pub origins: Origins,
@@ -148,16 +149,6 @@ pub struct Profit {
     pub minimum: Wei,
     /// What a swap may give less than was quoted.
     pub slippage: Bps,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fees {
-    /// Of the expected net, given to the block's proposer.
-    pub tip_share: Bps,
-    pub max_fee: FeePerGas,
-    pub max_tip: FeePerGas,
-    /// Most gas one transaction may carry.
-    pub gas_limit: Gas,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

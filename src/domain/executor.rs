@@ -64,6 +64,11 @@ impl Listing {
         Self(entries)
     }
 
+    /// The listed tokens.
+    pub fn tokens(&self) -> Vec<Address> {
+        self.0.iter().filter(|(_, role)| *role == Role::Token).map(|(token, _)| *token).collect()
+    }
+
     /// Storage that makes the code at an address without constructor behave as deployed: `roles` at slot 0,
     /// the receiver at slot 3.
     pub fn storage(&self, operator: Address, receiver: Address) -> Vec<(B256, B256)> {

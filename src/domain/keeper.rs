@@ -70,7 +70,7 @@ pub enum Input {
     Grounded,
 }
 
-/// What the hands are to do.
+/// What the hands are to do, in order. A head is dealt with when nothing is left to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Ask contracts at this block. `apart`: one call each, as quotes may burn what gas they are given.
@@ -87,8 +87,6 @@ pub enum Effect {
     Follow(Box<Flight>),
     /// The flight is over.
     Book { flight: Box<Flight>, verdict: Box<Verdict>, receipt: Option<Box<super::chain::Receipt>> },
-    /// The head is dealt with.
-    Done,
 }
 
 /// What was decided about one head.
@@ -188,13 +186,9 @@ impl<P: Protocol> Keeper<P> {
             Input::News(news) => self.on_news(&news, out),
             Input::Flying { intent, nonce, attempt } => {
                 self.on_flying(intent, nonce, attempt);
-                out.push(Effect::Done);
                 Ok(())
             }
-            Input::Grounded => {
-                out.push(Effect::Done);
-                Ok(())
-            }
+            Input::Grounded => Ok(()),
         }
     }
 
@@ -476,13 +470,13 @@ impl<P: Protocol> Keeper<P> {
         let cooling = &self.cooling;
         let next =
             self.report.plans.iter().position(|plan| !cooling.contains_key(&plan.proposal.draft.account));
-        match next {
-            Some(index) if live && self.flight.is_none() => {
-                let plan = self.report.plans.remove(index);
-                self.report.plans.insert(0, plan.clone());
-                out.push(Effect::Submit(Box::new(plan)));
-            }
-            _ => out.push(Effect::Done),
+        if let Some(index) = next
+            && live
+            && self.flight.is_none()
+        {
+            let plan = self.report.plans.remove(index);
+            self.report.plans.insert(0, plan.clone());
+            out.push(Effect::Submit(Box::new(plan)));
         }
     }
 }

@@ -59,6 +59,18 @@ impl Heads {
         self.known.back().copied()
     }
 
+    /// Takes a step back that could not be used, so that the next look finds it again.
+    pub fn forget(&mut self, step: &Step) {
+        self.known.retain(|head| !step.added.contains(head));
+    }
+
+    /// Seconds to the next block as recent ones came: the shortest gap between the last few, at least one.
+    pub fn spacing(&self) -> u64 {
+        let times = self.known.iter().rev().take(8).map(|head| head.block.timestamp).collect::<Vec<_>>();
+        let gaps = times.windows(2).filter_map(|pair| pair.first()?.checked_sub(*pair.get(1)?));
+        gaps.min().unwrap_or(1).clamp(1, 60)
+    }
+
     /// Waits until there is reason to look.
     pub async fn wait(&mut self) {
         if self.subscription.is_some() {
@@ -155,9 +167,18 @@ impl Rpc {
     /// # Errors
     /// When the node fails or does not have it.
     pub async fn block(&self, tag: &str) -> Result<Head> {
+        let found = self.try_block(tag).await?;
+        found.ok_or_else(|| eyre!("the node at {} does not have block {tag}", self.node()))
+    }
+
+    /// A block by tag or hexadecimal number, `None` where there is none.
+    ///
+    /// # Errors
+    /// When the node fails.
+    pub async fn try_block(&self, tag: &str) -> Result<Option<Head>> {
         let block: Option<Block> =
             self.ask("eth_getBlockByNumber", json!([tag, false])).await.doing("asking for a block")?;
-        head(&block.ok_or_else(|| eyre!("the node at {} does not have block {tag}", self.node()))?)
+        block.as_ref().map(head).transpose()
     }
 }
 

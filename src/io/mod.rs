@@ -1,7 +1,13 @@
 //! The outside: one thing a file. Knows the domain's values, never decides.
 
+pub mod datadir;
 pub mod heads;
+pub mod index;
+pub mod journal;
 pub mod logs;
+pub mod out;
 pub mod reader;
 pub mod rpc;
+pub mod signer;
 pub mod simulate;
+mod sqlite;

@@ -6,11 +6,15 @@ use crate::abi::multicall::{Call3, Multicall3};
 use crate::domain::chain::{Answer, Read};
 use alloy::primitives::{Address, B256, Bytes, address};
 use alloy::sol_types::SolCall;
-use eyre::{Result, bail};
+use eyre::{Result, WrapErr, bail};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 /// The same on every chain that has it.
 const MULTICALL: Address = address!("cA11bde05977b3631167028862bE2a173976CA11");
+
+/// Round trips under way at the same time.
+const AT_ONCE: usize = 4;
 
 /// Asks contracts in bulk.
 #[derive(Clone)]
@@ -41,16 +45,64 @@ impl Reader {
     /// # Errors
     /// When the node fails or does not know the block; a reverted call is an `Answer(None)`.
     pub async fn answers(&self, at: B256, reads: &[Read]) -> Result<Vec<Answer>> {
-        let mut answers = Vec::with_capacity(reads.len());
-        for chunk in reads.chunks(self.batch) {
-            let part = if self.multicall && chunk.len() > 1 {
-                self.by_multicall(at, chunk).await
-            } else {
-                self.by_batch(at, chunk).await
-            };
-            answers.extend(part.map_err(|error| error.wrap_err(format!("reading contracts at block {at}")))?);
+        self.in_chunks(at, reads, self.multicall, &|_| {}).await
+    }
+
+    /// As `answers`, and says after each round trip how many reads are answered.
+    ///
+    /// # Errors
+    /// As `answers`.
+    pub async fn answers_with(
+        &self,
+        at: B256,
+        reads: &[Read],
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Answer>> {
+        self.in_chunks(at, reads, self.multicall, progress).await
+    }
+
+    /// As `answers`, each read as a call of its own: one that burns all the gas it is given then spoils
+    /// nobody else's answer.
+    ///
+    /// # Errors
+    /// As `answers`.
+    pub async fn answers_apart(&self, at: B256, reads: &[Read]) -> Result<Vec<Answer>> {
+        self.in_chunks(at, reads, false, &|_| {}).await
+    }
+
+    async fn in_chunks(
+        &self,
+        at: B256,
+        reads: &[Read],
+        together: bool,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Answer>> {
+        let chunks = reads.chunks(self.batch).map(<[Read]>::to_vec).collect::<Vec<_>>();
+        let mut parts: Vec<Vec<Answer>> = vec![Vec::new(); chunks.len()];
+        let mut waiting = chunks.into_iter().enumerate();
+        let mut asked = JoinSet::new();
+        let mut done: usize = 0;
+        loop {
+            while asked.len() < AT_ONCE
+                && let Some((index, chunk)) = waiting.next()
+            {
+                let reader = self.clone();
+                asked.spawn(async move { (index, reader.chunk(at, &chunk, together).await) });
+            }
+            let Some(joined) = asked.join_next().await else { break };
+            let (index, part) = joined.wrap_err("a read was interrupted")?;
+            let part = part.wrap_err_with(|| format!("reading contracts at block {at}"))?;
+            done = done.saturating_add(part.len());
+            progress(done);
+            if let Some(slot) = parts.get_mut(index) {
+                *slot = part;
+            }
         }
-        Ok(answers)
+        Ok(parts.concat())
+    }
+
+    async fn chunk(&self, at: B256, reads: &[Read], together: bool) -> Result<Vec<Answer>> {
+        if together && reads.len() > 1 { self.by_multicall(at, reads).await } else { self.by_batch(at, reads).await }
     }
 
     async fn by_multicall(&self, at: B256, reads: &[Read]) -> Result<Vec<Answer>> {

@@ -1,0 +1,64 @@
+//! Does what the keeper asks for, in order, and brings it the answers until nothing is left to do.
+
+use crate::domain::keeper::{Effect, Input, Keeper};
+use crate::domain::protocol::Protocol;
+use crate::exit::{Exit, ExitExt};
+use crate::io::reader::Reader;
+use crate::io::simulate::Simulator;
+use eyre::{Result, bail};
+use std::collections::VecDeque;
+
+/// What the hands can reach. Commands that only look have no simulator, dry runs no lane.
+pub struct Hands<'a> {
+    pub reader: &'a Reader,
+    pub simulator: Option<&'a Simulator>,
+}
+
+impl<'a> Hands<'a> {
+    /// Hands that only read.
+    pub fn reading(reader: &'a Reader) -> Self {
+        Self { reader, simulator: None }
+    }
+}
+
+/// Gives the keeper one fact and carries out everything that follows from it.
+///
+/// # Errors
+/// When an effect fails (the fact may be given again), or the keeper halts.
+pub async fn drive<P: Protocol>(keeper: &mut Keeper<P>, input: Input, hands: &mut Hands<'_>) -> Result<()> {
+    let mut effects = Vec::new();
+    keeper.step(input, &mut effects).exit(Exit::Refused)?;
+    let mut queue = VecDeque::from(std::mem::take(&mut effects));
+    while let Some(effect) = queue.pop_front() {
+        if let Some(answer) = hands.perform(effect).await? {
+            keeper.step(answer, &mut effects).exit(Exit::Refused)?;
+            queue.extend(effects.drain(..));
+        }
+    }
+    Ok(())
+}
+
+impl Hands<'_> {
+    async fn perform(&mut self, effect: Effect) -> Result<Option<Input>> {
+        match effect {
+            Effect::Read { at, reads, apart } => {
+                let answers = if apart {
+                    self.reader.answers_apart(at.hash, &reads).await
+                } else {
+                    self.reader.answers(at.hash, &reads).await
+                };
+                Ok(Some(Input::Answers(answers.exit(Exit::Network)?)))
+            }
+            Effect::Try { at, timestamp, base_fee, proposals } => {
+                let Some(simulator) = self.simulator else { bail!("nothing was set up to simulate with") };
+                let mut trials = Vec::with_capacity(proposals.len());
+                for proposal in &proposals {
+                    let trial = simulator.attempt(&at, timestamp, base_fee, proposal).await;
+                    trials.push(trial.exit(Exit::Network)?);
+                }
+                Ok(Some(Input::Trials(trials)))
+            }
+            other => bail!("nothing was set up for {other:?}"),
+        }
+    }
+}

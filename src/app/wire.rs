@@ -1,0 +1,182 @@
+//! From a configuration to a keeper that knows its market: the node is checked, the market is found from its
+//! addresses provider, its borrowers are indexed and their positions read.
+
+use super::hands::{Hands, drive};
+use super::index;
+use crate::config::Config;
+use crate::domain::chain::Head;
+use crate::domain::keeper::{Input, Keeper};
+use crate::domain::lane::Flight;
+use crate::domain::protocol::Protocol;
+use crate::domain::protocols::aave_v3::Market;
+use crate::exit::{Exit, ExitExt};
+use crate::io::datadir::DataDir;
+use crate::io::heads::{Heads, Step};
+use crate::io::reader::Reader;
+use crate::io::rpc::{Doing, Rpc};
+use alloy::primitives::{Address, Bytes, U64};
+use eyre::{Result, WrapErr, bail, eyre};
+use serde_json::json;
+
+/// A market, known and up to date at one head.
+pub struct Wire {
+    pub rpc: Rpc,
+    pub reader: Reader,
+    pub heads: Heads,
+    pub keeper: Keeper<Market>,
+    pub datadir: DataDir,
+    pub head: Head,
+}
+
+/// Connects to the node and makes sure it is the one the configuration means.
+///
+/// # Errors
+/// The node cannot be reached or serves another chain.
+pub async fn connect(config: &Config) -> Result<Rpc> {
+    let rpc = Rpc::new(config.rpc.http.expose(), config.rpc.timeout).exit(Exit::Configuration)?;
+    let chain: U64 =
+        rpc.ask("eth_chainId", ()).await.doing("asking for the chain id").exit(Exit::Network)?;
+    let (found, wanted) = (chain.to::<u64>(), config.market.chain_id);
+    if found != wanted {
+        return Err(eyre!(
+            "the node at {} serves chain {found}, but the market {} is on chain {wanted}: set rpc.http to a node of \
+             that chain, or correct markets.{}.chain_id",
+            rpc.node(),
+            config.market.name,
+            config.market.name
+        ))
+        .exit(Exit::Configuration);
+    }
+    Ok(rpc)
+}
+
+/// Everything up to a market whose every borrower is read at one head. `block`: at that older block instead
+/// of the newest.
+///
+/// # Errors
+/// Tagged with the exit code they mean.
+pub async fn market(config: &Config, flight: Option<Flight>, block: Option<u64>) -> Result<Wire> {
+    let rpc = connect(config).await?;
+    let reader = Reader::new(rpc.clone(), config.rpc.batch).await.exit(Exit::Network)?;
+    let ws = config.rpc.ws.as_ref().map(|url| url.expose().to_owned());
+    let mut heads = Heads::new(rpc.clone(), ws, config.rpc.poll);
+    let head = match block {
+        None => newest(&mut heads).await.exit(Exit::Network)?,
+        Some(number) => rpc.block(&format!("{number:#x}")).await.exit(Exit::Network)?,
+    };
+    expect_code(&rpc, config.market.addresses_provider, &config.market.name).await?;
+    let datadir = DataDir::open(&config.datadir, config.market.chain_id).exit(Exit::Configuration)?;
+    let mut keeper = Keeper::new(Market::new(config.market.addresses_provider), flight);
+    look_around(&mut keeper, &reader, head)
+        .await
+        .wrap_err_with(|| {
+            format!(
+                "markets.{}.addresses_provider {} does not lead to an Aave V3 market",
+                config.market.name, config.market.addresses_provider
+            )
+        })
+        .exit(Exit::Configuration)?;
+    let pool = keeper.market.addresses.pool;
+    let borrowers = index::borrowers(config, &rpc, &datadir, pool, head).await?;
+    tracing::info!(
+        market = config.market.name,
+        release = keeper.market.rules.map_or("unknown", |rules| rules.release),
+        revision = keeper.market.revision,
+        reserves = keeper.market.reserves.len(),
+        borrowers = borrowers.len(),
+        reads = if reader.uses_multicall() { "multicall" } else { "batches" },
+        "market found"
+    );
+    for borrower in borrowers {
+        keeper.market.mark(borrower);
+    }
+    let mut wire = Wire { rpc, reader, heads, keeper, datadir, head };
+    wire.read_everyone().await.exit(Exit::Network)?;
+    Ok(wire)
+}
+
+impl Wire {
+    /// Reads every marked account at the head, with a progress bar where there are many.
+    async fn read_everyone(&mut self) -> Result<()> {
+        loop {
+            let reads = self.keeper.market.reads();
+            if reads.is_empty() {
+                return Ok(());
+            }
+            let bar = index::bar(reads.len() as u64, "reads");
+            let progress = |done: usize| bar.set_position(done as u64);
+            let answers = self.reader.answers_with(self.head.block.hash, &reads, &progress).await?;
+            bar.finish_and_clear();
+            self.keeper.market.settle(self.head.block, &answers)?;
+        }
+    }
+
+    /// The next step of the chain with its logs, as the keeper takes it. `None` when nothing changed.
+    ///
+    /// # Errors
+    /// When the node fails; the same step is looked for again then.
+    pub async fn advance(&mut self) -> Result<Option<Input>> {
+        let step = self.heads.look().await?;
+        if step.added.is_empty() {
+            return Ok(None);
+        }
+        match self.with_logs(&step).await {
+            Ok(input) => Ok(Some(input)),
+            Err(error) => {
+                self.heads.forget(&step);
+                Err(error)
+            }
+        }
+    }
+
+    async fn with_logs(&mut self, step: &Step) -> Result<Input> {
+        let sources = self.keeper.market.sources();
+        let mut added = Vec::with_capacity(step.added.len());
+        for head in &step.added {
+            let logs = if step.jumped {
+                vec![]
+            } else {
+                self.rpc.logs_at(head.block.hash, &sources).await?
+            };
+            added.push((*head, logs));
+        }
+        let head = step.added.last().copied().ok_or_else(|| eyre!("a step without a head"))?;
+        self.head = head;
+        Ok(Input::Head {
+            dropped: step.dropped.clone(),
+            added,
+            jumped: step.jumped,
+            next_timestamp: head.block.timestamp.saturating_add(self.heads.spacing()),
+        })
+    }
+}
+
+/// Finds the market's contracts and reads its reserves at `head`.
+async fn look_around(keeper: &mut Keeper<Market>, reader: &Reader, head: Head) -> Result<()> {
+    let next_timestamp = head.block.timestamp.saturating_add(1);
+    let first = Input::Head { dropped: vec![], added: vec![(head, vec![])], jumped: false, next_timestamp };
+    drive(keeper, first, &mut Hands::reading(reader)).await
+}
+
+async fn newest(heads: &mut Heads) -> Result<Head> {
+    heads.look().await?;
+    heads.last().ok_or_else(|| eyre!("the node has no block"))
+}
+
+async fn expect_code(rpc: &Rpc, address: Address, market: &str) -> Result<()> {
+    let code: Bytes = rpc
+        .ask("eth_getCode", json!([address, "latest"]))
+        .await
+        .doing("looking at the addresses provider")
+        .exit(Exit::Network)?;
+    let check = || {
+        if code.is_empty() {
+            bail!(
+                "there is no contract at markets.{market}.addresses_provider {address} on this chain: correct the \
+                 address, or rpc.http"
+            );
+        }
+        Ok(())
+    };
+    check().exit(Exit::Configuration)
+}
