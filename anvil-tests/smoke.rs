@@ -51,6 +51,16 @@ async fn every_fork_carries_the_bed() -> Result<()> {
     Ok(())
 }
 
+/// Not a test: keeps a bed up until it is interrupted, so that `FORK_URL=... cargo test --test anvil`, or anything else,
+/// can fork it. Run it with `cargo test --test anvil serve -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "serves until interrupted"]
+async fn serve() -> Result<()> {
+    let bed = Bed::build(Options::default(), |line| eprintln!("{line}")).await?;
+    println!("FORK_URL={}", bed.http());
+    std::future::pending().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bed_can_lack_multicall() -> Result<()> {
     let place = address!("0xcA11bde05977b3631167028862bE2a173976CA11");
