@@ -23,7 +23,8 @@ pub fn bar(length: u64, unit: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() || length < 1_000 {
         return ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
     }
-    let template = format!("[{{elapsed_precise}}] {{bar:30}} {{human_pos}}/{{human_len}} {unit}  eta {{eta}}  {{msg}}");
+    let template =
+        format!("[{{elapsed_precise}}] {{bar:30}} {{human_pos}}/{{human_len}} {unit}  eta {{eta}}  {{msg}}");
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(length).with_style(style)
 }

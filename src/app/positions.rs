@@ -51,9 +51,10 @@ pub async fn positions(config: &Config, arguments: &Positions, json: bool) -> Re
         }
     }
     let mut judged = judge(&wire, &accounts);
-    let ask = accounts.iter().copied().filter(|account| {
-        arguments.audit || judged.get(account).is_some_and(Result::is_err)
-    });
+    let ask = accounts
+        .iter()
+        .copied()
+        .filter(|account| arguments.audit || judged.get(account).is_some_and(Result::is_err));
     let asked = ask.collect::<Vec<_>>();
     let contract = contract_answers(&wire, &asked).await.exit(Exit::Network)?;
     let drifted = if arguments.audit { drift(&judged, &contract) } else { vec![] };
@@ -68,7 +69,11 @@ pub async fn positions(config: &Config, arguments: &Positions, json: bool) -> Re
     if let Some(below) = arguments.below {
         rows.retain(|(_, health)| health.as_ref().map_or(true, |health| health.factor < below));
     }
-    if json { print_lines(config, &wire, &rows)? } else { print_table(config, &wire, &rows)? }
+    if json {
+        print_lines(config, &wire, &rows)?
+    } else {
+        print_table(config, &wire, &rows)?
+    }
     if arguments.audit {
         report(&wire, accounts.len(), &drifted)?;
     }
@@ -84,10 +89,7 @@ fn judge(wire: &Wire, accounts: &[Address]) -> Judged {
 }
 
 /// `getUserAccountData` of each account at the head; `None` where the contract itself cannot say.
-async fn contract_answers(
-    wire: &Wire,
-    accounts: &[Address],
-) -> Result<BTreeMap<Address, Option<Health>>> {
+async fn contract_answers(wire: &Wire, accounts: &[Address]) -> Result<BTreeMap<Address, Option<Health>>> {
     let to = wire.keeper.market.addresses.pool;
     let reads = accounts
         .iter()

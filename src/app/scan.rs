@@ -217,7 +217,11 @@ pub async fn scan(config: &Config, arguments: &Scan, json: bool) -> Result<()> {
     let input = Input::Head { dropped: vec![], added: vec![(head, vec![])], jumped: false, next_timestamp };
     let mut hands = Hands { reader: &wire.reader, simulator: Some(&bench.simulator) };
     drive(&mut wire.keeper, input, &mut hands).await?;
-    if json { print_json(config, &wire)? } else { print_table(config, &wire)? }
+    if json {
+        print_json(config, &wire)?
+    } else {
+        print_table(config, &wire)?
+    }
     if arguments.exit_code && wire.keeper.report().plans.is_empty() {
         return Err(eyre!("no opportunity at block {}", head.block.number)).exit(Exit::NothingFound);
     }

@@ -34,8 +34,7 @@ pub struct Wire {
 /// The node cannot be reached or serves another chain.
 pub async fn connect(config: &Config) -> Result<Rpc> {
     let rpc = Rpc::new(config.rpc.http.expose(), config.rpc.timeout).exit(Exit::Configuration)?;
-    let chain: U64 =
-        rpc.ask("eth_chainId", ()).await.doing("asking for the chain id").exit(Exit::Network)?;
+    let chain: U64 = rpc.ask("eth_chainId", ()).await.doing("asking for the chain id").exit(Exit::Network)?;
     let (found, wanted) = (chain.to::<u64>(), config.market.chain_id);
     if found != wanted {
         return Err(eyre!(
@@ -133,11 +132,7 @@ impl Wire {
         let sources = self.keeper.market.sources();
         let mut added = Vec::with_capacity(step.added.len());
         for head in &step.added {
-            let logs = if step.jumped {
-                vec![]
-            } else {
-                self.rpc.logs_at(head.block.hash, &sources).await?
-            };
+            let logs = if step.jumped { vec![] } else { self.rpc.logs_at(head.block.hash, &sources).await? };
             added.push((*head, logs));
         }
         let head = step.added.last().copied().ok_or_else(|| eyre!("a step without a head"))?;

@@ -4,8 +4,7 @@ use super::layers::{self, Merged, Sources};
 use super::mistakes::{Mistake, Mistakes, Place};
 use super::values::{self, Raw};
 use super::{
-    Config, Executor, Format, Key, Kind, Level, Log, Market, Mode, Origins, Profit, Route, Rpc, Wallet,
-    keys,
+    Config, Executor, Format, Key, Kind, Level, Log, Market, Mode, Origins, Profit, Route, Rpc, Wallet, keys,
 };
 use crate::domain::cost::FeePolicy;
 use crate::domain::units::Bps;

@@ -102,7 +102,11 @@ impl Reader {
     }
 
     async fn chunk(&self, at: B256, reads: &[Read], together: bool) -> Result<Vec<Answer>> {
-        if together && reads.len() > 1 { self.by_multicall(at, reads).await } else { self.by_batch(at, reads).await }
+        if together && reads.len() > 1 {
+            self.by_multicall(at, reads).await
+        } else {
+            self.by_batch(at, reads).await
+        }
     }
 
     async fn by_multicall(&self, at: B256, reads: &[Read]) -> Result<Vec<Answer>> {
