@@ -1,6 +1,6 @@
 //! Arguments to configuration to command; one error chain; one exit code.
 
-use backstop::app::{self, positions, scan};
+use backstop::app::{self, deploy, positions, run, scan};
 use backstop::cli::{Cli, Command};
 use backstop::config::Config;
 use backstop::exit;
@@ -11,13 +11,13 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    match run(&cli) {
+    match command(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(report) => exit::print(&report),
     }
 }
 
-fn run(cli: &Cli) -> eyre::Result<()> {
+fn command(cli: &Cli) -> eyre::Result<()> {
     let _already_installed = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let config = Config::load(&cli.sources())?;
@@ -29,7 +29,9 @@ fn run(cli: &Cli) -> eyre::Result<()> {
         match &cli.command {
             Command::Positions(arguments) => positions::positions(&config, arguments, cli.json).await,
             Command::Scan(arguments) => scan::scan(&config, arguments, cli.json).await,
-            _ => Ok(()),
+            Command::Run(arguments) => run::run(&config, arguments, cli.json).await,
+            Command::Deploy(arguments) => deploy::deploy(&config, arguments, cli.json).await,
+            Command::Demo(_) => Ok(()),
         }
     })
 }

@@ -8,6 +8,7 @@ pub mod logs;
 pub mod out;
 pub mod reader;
 pub mod rpc;
+pub mod send;
 pub mod signer;
 pub mod simulate;
 mod sqlite;
