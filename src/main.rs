@@ -1,6 +1,6 @@
 //! Arguments to configuration to command; one error chain; one exit code.
 
-use backstop::app::{self, deploy, positions, run, scan};
+use backstop::app::{self, demo, deploy, positions, run, scan};
 use backstop::cli::{Cli, Command};
 use backstop::config::Config;
 use backstop::exit;
@@ -20,6 +20,9 @@ fn main() -> ExitCode {
 fn command(cli: &Cli) -> eyre::Result<()> {
     let _already_installed = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let Command::Demo(arguments) = &cli.command {
+        return runtime.block_on(demo::demo(arguments, cli.json));
+    }
     let config = Config::load(&cli.sources())?;
     if let Some(need) = cli.command.need(config.mode) {
         config.require(need)?;
@@ -31,7 +34,7 @@ fn command(cli: &Cli) -> eyre::Result<()> {
             Command::Scan(arguments) => scan::scan(&config, arguments, cli.json).await,
             Command::Run(arguments) => run::run(&config, arguments, cli.json).await,
             Command::Deploy(arguments) => deploy::deploy(&config, arguments, cli.json).await,
-            Command::Demo(_) => Ok(()),
+            Command::Demo(arguments) => demo::demo(arguments, cli.json).await,
         }
     })
 }
