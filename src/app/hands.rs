@@ -53,12 +53,8 @@ impl Hands<'_> {
             }
             Effect::Try { at, timestamp, base_fee, proposals } => {
                 let Some(simulator) = self.simulator else { bail!("nothing was set up to simulate with") };
-                let mut trials = Vec::with_capacity(proposals.len());
-                for proposal in &proposals {
-                    let trial = simulator.attempt(&at, timestamp, base_fee, proposal).await;
-                    trials.push(trial.exit(Exit::Network)?);
-                }
-                Ok(Some(Input::Trials(trials)))
+                let trials = simulator.attempt_all(&at, timestamp, base_fee, &proposals).await;
+                Ok(Some(Input::Trials(trials.exit(Exit::Network)?)))
             }
             Effect::Submit(plan) => self.desk()?.submit(&plan).await.map(Some),
             Effect::Withdraw { flight, fees } => self.desk()?.withdraw(&flight, fees).await,

@@ -1,6 +1,7 @@
 //! The outside: one thing a file. Knows the domain's values, never decides.
 
 pub mod datadir;
+mod gather;
 pub mod heads;
 pub mod index;
 pub mod journal;
