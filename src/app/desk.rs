@@ -1,6 +1,6 @@
 //! The desk that signs, journals and sends, in that order, and books what became of it.
 
-use super::observe;
+use super::observe::{self, Voice};
 use crate::config::{Config, Key};
 use crate::domain::chain::Receipt;
 use crate::domain::cost::Fees;
@@ -29,7 +29,7 @@ pub struct Desk {
     rpc: Rpc,
     signer: Signer,
     journal: Journal,
-    market: String,
+    voice: Voice,
     /// What may be sent again, by hash.
     durable: BTreeMap<B256, Durable>,
     most_gas: Gas,
@@ -69,20 +69,15 @@ impl Desk {
         rpc: Rpc,
         datadir: &DataDir,
         signer: Signer,
+        voice: Voice,
     ) -> Result<(Self, Option<Flight>)> {
         let (path, chain, address) = (datadir.journal(), config.market.chain_id, signer.address());
         let journal = tokio::task::spawn_blocking(move || Journal::open(&path, chain, address))
             .await
             .wrap_err("opening the journal was interrupted")?
             .exit(Exit::Configuration)?;
-        let mut desk = Self {
-            rpc,
-            signer,
-            journal,
-            market: config.market.name.clone(),
-            durable: BTreeMap::new(),
-            most_gas: config.fees.gas_limit,
-        };
+        let mut desk =
+            Self { rpc, signer, journal, voice, durable: BTreeMap::new(), most_gas: config.fees.gas_limit };
         let mut flight = None;
         for open in desk.journal.unfinished().await.exit(Exit::Configuration)? {
             flight = Some(desk.take_up(&open)?);
@@ -162,7 +157,7 @@ impl Desk {
         };
         match self.journal.record(self.intent(plan), signed).await {
             Ok(durable) => {
-                observe::sending(plan, &durable);
+                self.voice.sending(plan, &durable);
                 self.dispatch(durable, plan.fees).await
             }
             Err(fault) if fault.is_fatal() => Err(fault).exit(Exit::Unexpected),
@@ -176,7 +171,7 @@ impl Desk {
     fn intent(&self, plan: &Plan) -> Intent {
         let draft = &plan.proposal.draft;
         Intent {
-            market: self.market.clone(),
+            market: self.voice.market.clone(),
             account: draft.account,
             debt_asset: draft.debt_asset,
             collateral_asset: draft.collateral_asset,
@@ -211,7 +206,7 @@ impl Desk {
         };
         match self.journal.record_cancel(IntentId(flight.intent), signed).await {
             Ok(durable) => {
-                observe::withdrawing(flight, &durable);
+                self.voice.withdrawing(flight, &durable);
                 Ok(Some(self.dispatch(durable, fees).await?))
             }
             Err(fault) if fault.is_fatal() => Err(fault).exit(Exit::Unexpected),
@@ -280,7 +275,7 @@ impl Desk {
         verdict: &verdict::Verdict,
         receipt: Option<&Receipt>,
     ) -> Result<()> {
-        observe::booked(flight, verdict, receipt);
+        self.voice.booked(flight, verdict, receipt);
         let write = async {
             if let Some(receipt) = receipt {
                 self.journal.mined(receipt).await?;

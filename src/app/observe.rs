@@ -15,6 +15,7 @@ use crate::io::signer::Refused;
 use alloy::primitives::{Address, B256};
 use eyre::Result;
 use serde::Serialize;
+use serde_json::json;
 use std::collections::BTreeMap;
 
 pub fn ready(market: &str, live: bool, borrowers: usize, executor: Address) {
@@ -44,22 +45,6 @@ pub fn trouble(error: &eyre::Report, retry_s: u64) {
     tracing::error!(error = told, retry_s, "this block could not be dealt with");
 }
 
-pub fn sending(plan: &Plan, durable: &Durable) {
-    let draft = &plan.proposal.draft;
-    tracing::info!(
-        account = %draft.account,
-        transaction = %durable.hash(),
-        nonce = durable.nonce(),
-        promised = native(plan.net),
-        gas = plan.gas.0,
-        "sent"
-    );
-}
-
-pub fn withdrawing(flight: &Flight, durable: &Durable) {
-    tracing::warn!(account = %flight.account, nonce = flight.nonce, transaction = %durable.hash(), "late: withdrawn");
-}
-
 pub fn resent(hash: B256, said: &str) {
     tracing::info!(transaction = %hash, said, "sent again");
 }
@@ -77,19 +62,64 @@ pub fn not_written(fault: &NotDurable) {
     tracing::error!(%fault, "the journal did not take it: nothing sent");
 }
 
-pub fn booked(flight: &Flight, verdict: &Verdict, receipt: Option<&Receipt>) {
-    let promised = native(Net::Gain(flight.promised));
-    let realised = native(Net::Gain(verdict.gross));
-    let (net, cost) = (native(verdict.net), native(Net::Gain(verdict.cost)));
-    let account = flight.account;
-    let (block, gas) = receipt.map_or((0, 0), |receipt| (receipt.block, receipt.gas_used.0));
-    let transaction = receipt.map_or(String::new(), |receipt| receipt.hash.to_string());
-    let word = verdict.outcome.word();
-    match verdict.outcome {
-        Outcome::Won => {
-            tracing::info!(%account, block, transaction, promised, realised, cost, net, gas, "{word}");
+/// Tells of what was sent: a log line for people, and with `--json` a line on standard output.
+pub struct Voice {
+    pub market: String,
+    pub json: bool,
+}
+
+impl Voice {
+    fn event(&self, event: &str, what: impl Serialize) {
+        if self.json
+            && let Err(error) = out::json(&Event { v: 1, event, market: &self.market, what })
+        {
+            tracing::warn!(%error, "standard output cannot be written");
         }
-        _ => tracing::warn!(%account, block, transaction, nonce = flight.nonce, cost, gas, "{word}"),
+    }
+
+    pub fn sending(&self, plan: &Plan, durable: &Durable) {
+        let draft = &plan.proposal.draft;
+        let (transaction, nonce) = (durable.hash(), durable.nonce());
+        let (promised, gas) = (native(plan.net), plan.gas.0);
+        tracing::info!(account = %draft.account, %transaction, nonce, promised, gas, "sent");
+        let block = plan.proposal.at.number;
+        self.event(
+            "sent",
+            json!({ "block": block, "account": draft.account, "transaction": transaction,
+            "nonce": nonce, "net_wei": plan.net, "gas": plan.gas }),
+        );
+    }
+
+    pub fn withdrawing(&self, flight: &Flight, durable: &Durable) {
+        let (transaction, nonce) = (durable.hash(), flight.nonce);
+        tracing::warn!(account = %flight.account, nonce, %transaction, "late: withdrawn");
+        self.event(
+            "withdrawn",
+            json!({ "account": flight.account, "transaction": transaction, "nonce": nonce }),
+        );
+    }
+
+    pub fn booked(&self, flight: &Flight, verdict: &Verdict, receipt: Option<&Receipt>) {
+        let promised = native(Net::Gain(flight.promised));
+        let realised = native(Net::Gain(verdict.gross));
+        let (net, cost) = (native(verdict.net), native(Net::Gain(verdict.cost)));
+        let account = flight.account;
+        let (block, gas) = receipt.map_or((0, 0), |receipt| (receipt.block, receipt.gas_used.0));
+        let transaction = receipt.map_or(String::new(), |receipt| receipt.hash.to_string());
+        let word = verdict.outcome.word();
+        match verdict.outcome {
+            Outcome::Won => {
+                tracing::info!(%account, block, transaction, promised, realised, cost, net, gas, "{word}");
+            }
+            _ => tracing::warn!(%account, block, transaction, nonce = flight.nonce, cost, gas, "{word}"),
+        }
+        self.event(
+            word,
+            json!({ "block": receipt.map(|receipt| receipt.block), "account": account,
+            "transaction": receipt.map(|receipt| receipt.hash), "nonce": flight.nonce, "gas": gas,
+            "promised_gross_wei": flight.promised, "gross_wei": verdict.gross, "cost_wei": verdict.cost,
+            "net_wei": verdict.net }),
+        );
     }
 }
 
@@ -97,13 +127,12 @@ pub fn booked(flight: &Flight, verdict: &Verdict, receipt: Option<&Receipt>) {
 #[derive(Default)]
 pub struct Printed(BTreeMap<Address, String>);
 
-/// A line of a dry run's standard output.
+/// A line of standard output where it goes on.
 #[derive(Serialize)]
 struct Event<'a, T> {
     v: u8,
     event: &'a str,
     market: &'a str,
-    block: u64,
     #[serde(flatten)]
     what: T,
 }
@@ -121,6 +150,9 @@ impl Printed {
         live: bool,
         json: bool,
     ) -> Result<()> {
+        if !report.judged {
+            return Ok(());
+        }
         let block = report.head.map_or(0, |head| head.block.number);
         let mut current = BTreeMap::new();
         for plan in &report.plans {
@@ -132,8 +164,8 @@ impl Printed {
                 continue;
             }
             if json {
-                let what = Opportunity::from(plan);
-                out::json(&Event { v: 1, event: "would-send", market: name, block, what })?;
+                let what = At { block, what: Opportunity::from(plan) };
+                out::json(&Event { v: 1, event: "would-send", market: name, what })?;
             } else {
                 let told = tell(market, plan);
                 out::line(&format!(
@@ -155,7 +187,8 @@ impl Printed {
                 continue;
             }
             if json {
-                out::json(&Event { v: 1, event: "skip", market: name, block, what: Skipped::from(skip) })?;
+                let what = At { block, what: Skipped::from(skip) };
+                out::json(&Event { v: 1, event: "skip", market: name, what })?;
             } else {
                 let net = skip.net.map_or(String::new(), |net| format!("  net {}", native(net)));
                 out::line(&format!("skip        block {block}  {}{net}  {}", skip.account, skip.reason))?;
@@ -164,6 +197,14 @@ impl Printed {
         self.0 = current;
         Ok(())
     }
+}
+
+/// A decision with the block it was taken at.
+#[derive(Serialize)]
+struct At<T> {
+    block: u64,
+    #[serde(flatten)]
+    what: T,
 }
 
 /// Interest moves every amount a little at every block: a change is one in the first three digits.

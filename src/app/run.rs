@@ -2,7 +2,7 @@
 
 use super::desk::{self, Desk};
 use super::hands::{Hands, drive};
-use super::observe::{self, Printed};
+use super::observe::{self, Printed, Voice};
 use super::scan::{Bench, bench};
 use super::wire::{self, Wire};
 use crate::abi::executor::Executor;
@@ -48,7 +48,8 @@ pub async fn run(config: &Config, arguments: &Run, json: bool) -> Result<()> {
             config.fees.gas_limit,
         );
         let signer = desk::signer(config, policy).await?;
-        let (desk, flight) = Desk::open(config, rpc.clone(), &datadir, signer).await?;
+        let voice = Voice { market: config.market.name.clone(), json };
+        let (desk, flight) = Desk::open(config, rpc.clone(), &datadir, signer, voice).await?;
         (Some(desk), flight)
     } else {
         (None, None)

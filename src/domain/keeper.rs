@@ -93,6 +93,8 @@ pub enum Effect {
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub head: Option<Head>,
+    /// Accounts were judged at this head; while a transaction is under way they are not.
+    pub judged: bool,
     pub plans: Vec<Plan>,
     pub skips: Vec<Skip>,
     /// Accounts whose health could not be judged.
@@ -299,6 +301,11 @@ impl<P: Protocol> Keeper<P> {
         let head = self.head.ok_or(Halt::Unasked)?;
         let reads = self.market.reads();
         if reads.is_empty() {
+            if self.flight.is_some() {
+                // Nothing could be sent while one transaction is under way: judging waits for its end.
+                self.phase = Phase::Idle;
+                return Ok(());
+            }
             self.judge();
             return self.search_more(out);
         }
@@ -335,6 +342,7 @@ impl<P: Protocol> Keeper<P> {
 
     /// Who may be liquidated at the next block's time.
     fn judge(&mut self) {
+        self.report.judged = true;
         let when = Moment { timestamp: self.next_timestamp, prices: self.market.prices() };
         let mut found = Vec::new();
         for account in self.market.accounts() {
