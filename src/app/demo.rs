@@ -168,7 +168,8 @@ fn nothing_left(operator: &Operator, journal: &Path) -> Result<bool> {
         Some(reader) => !reader.unfinished()?.is_empty(),
         None => false,
     };
-    Ok(!under_way && operator.run(&["scan", "--exit-code", "-qq"])?.code == Some(i32::from(Exit::NothingFound as u8)))
+    Ok(!under_way
+        && operator.run(&["scan", "--exit-code", "-qq"])?.code == Some(i32::from(Exit::NothingFound as u8)))
 }
 
 fn is_won(entry: &Entry) -> bool {
