@@ -364,7 +364,8 @@ impl<P: Protocol> Keeper<P> {
     fn search_more(&mut self, out: &mut Vec<Effect>) -> Result<(), Halt> {
         let head = self.head.ok_or(Halt::Unasked)?;
         let (Some(terms), Phase::Searching { opportunities, .. }) = (&self.terms, &self.phase) else {
-            return Ok(self.finish(out));
+            self.finish(out);
+            return Ok(());
         };
         let scope = Scope {
             protocol: &self.market,
