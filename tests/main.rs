@@ -15,3 +15,4 @@
 mod cli;
 mod config;
 mod exit;
+mod tidy;
