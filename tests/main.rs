@@ -12,6 +12,7 @@
     reason = "a test fails by panicking, and says on its output what it did"
 )]
 
+mod aave;
 mod cli;
 mod config;
 mod exit;
