@@ -6,6 +6,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::disallowed_methods,
@@ -16,4 +17,5 @@ mod aave;
 mod cli;
 mod config;
 mod exit;
+mod properties;
 mod tidy;
