@@ -2,5 +2,6 @@
 //! recordings replayed line by line.
 
 mod recorded;
+mod states;
 mod worked;
 pub mod world;

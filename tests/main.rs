@@ -17,5 +17,6 @@ mod aave;
 mod cli;
 mod config;
 mod exit;
+mod keeper;
 mod properties;
 mod tidy;

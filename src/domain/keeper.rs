@@ -100,10 +100,7 @@ impl<P: Protocol> Keeper<P> {
             Input::Answers(answers) => self.on_answers(&answers, out),
             Input::Trials(trials) => self.on_trials(trials, out),
             Input::News(news) => self.on_news(&news, out),
-            Input::Flying { intent, nonce, attempt } => {
-                self.on_flying(intent, nonce, attempt);
-                Ok(())
-            }
+            Input::Flying { intent, nonce, attempt } => self.on_flying(intent, nonce, attempt),
             Input::Grounded => Ok(()),
         }
     }
@@ -117,15 +114,21 @@ impl<P: Protocol> Keeper<P> {
         out: &mut Vec<Effect>,
     ) -> Result<(), Halt> {
         for block in dropped {
-            if let Some((_, logs)) = self.recent.iter().find(|(hash, _)| *hash == block.hash) {
-                logs.iter().for_each(|log| self.market.on_log(log));
+            match self.recent.iter().find(|(hash, _)| *hash == block.hash) {
+                Some((_, logs)) => logs.iter().for_each(|log| self.market.on_log(log)),
+                // What it had changed is not known.
+                None => self.market.mark_all(),
             }
         }
         self.recent.retain(|(hash, _)| !dropped.iter().any(|block| block.hash == *hash));
+        // The first head stands for all before it, and a jump has no logs: neither can be taken back by them.
+        let has_logs = self.head.is_some() && !jumped;
         for (head, logs) in added {
             logs.iter().for_each(|log| self.market.on_log(log));
             self.head = Some(head);
-            self.recent.push_back((head.block.hash, logs));
+            if has_logs {
+                self.recent.push_back((head.block.hash, logs));
+            }
         }
         while self.recent.len() > REMEMBERED {
             self.recent.pop_front();
@@ -194,12 +197,15 @@ impl<P: Protocol> Keeper<P> {
     }
 
     /// A transaction was signed, journaled and handed to the node.
-    fn on_flying(&mut self, intent: i64, nonce: u64, attempt: Attempt) {
+    fn on_flying(&mut self, intent: i64, nonce: u64, attempt: Attempt) -> Result<(), Halt> {
         if let Some(flight) = self.flight.as_mut().filter(|flight| flight.intent == intent) {
             flight.attempts.push(attempt);
-            return;
+            return Ok(());
         }
-        let (Some(plan), Some(head)) = (self.report.plans.first(), self.head) else { return };
+        // To forget it would be to sign its nonce a second time.
+        let (Some(plan), Some(head)) = (self.report.plans.first(), self.head) else {
+            return Err(Halt::Unasked);
+        };
         self.flight = Some(Flight {
             intent,
             nonce,
@@ -208,6 +214,7 @@ impl<P: Protocol> Keeper<P> {
             late_at: head.block.number.saturating_add(lane::PATIENCE),
             attempts: vec![attempt],
         });
+        Ok(())
     }
 
     /// Asks for what is not true yet, or goes on to judge.

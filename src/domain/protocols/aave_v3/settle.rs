@@ -6,7 +6,7 @@ use super::rules::Rules;
 use super::state::{Configuration, EMode, Market, Reserve, Stage};
 use crate::abi::aave::ReserveData;
 use crate::domain::chain::{Answer, BlockRef};
-use crate::domain::protocol::{Settled, Undecodable};
+use crate::domain::protocol::{Protocol as _, Settled, Undecodable};
 use crate::domain::units::{Amount, Price};
 use alloy::primitives::{Address, U256};
 
@@ -194,9 +194,14 @@ impl Market {
     fn recognise(&mut self, number: U256, settled: &mut Settled) {
         let revision = number.saturating_to();
         if revision != self.revision {
+            let is_upgrade = self.revision != 0;
             self.revision = revision;
             self.rules = Rules::of_pool_revision(revision);
             self.marks.token_code.extend(self.reserves.keys());
+            // Another release answers other questions: what was read under the old rules is not enough.
+            if is_upgrade {
+                self.mark_all();
+            }
         }
         if self.rules.is_none() {
             settled.unknown_revision = Some(revision);

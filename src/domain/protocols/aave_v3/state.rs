@@ -86,9 +86,9 @@ pub struct Reserve {
 }
 
 impl Reserve {
-    /// `10^decimals`.
+    /// `10^decimals`; zero, by which nothing can be divided, where that does not fit.
     pub fn unit(&self) -> U256 {
-        U256::from(10).pow(U256::from(self.configuration.decimals()))
+        U256::from(10).checked_pow(U256::from(self.configuration.decimals())).unwrap_or_default()
     }
 
     fn elapsed(&self, now: u64) -> u64 {
@@ -169,6 +169,12 @@ impl Account {
     }
     pub fn touches(&self, id: u16) -> bool {
         self.borrows(id) || self.collateralizes(id)
+    }
+    /// `bitmap` without both bits of this reserve.
+    pub fn clear(bitmap: &mut U256, id: u16) {
+        let first = usize::from(id).saturating_mul(2);
+        bitmap.set_bit(first, false);
+        bitmap.set_bit(first.saturating_add(1), false);
     }
 }
 
