@@ -121,12 +121,14 @@ impl<P: Protocol> Keeper<P> {
             }
         }
         self.recent.retain(|(hash, _)| !dropped.iter().any(|block| block.hash == *hash));
-        // The first head stands for all before it, and a jump has no logs: neither can be taken back by them.
-        let has_logs = self.head.is_some() && !jumped;
+        // The first head, given once or again, stands for all before it, and a jump has no logs: neither can be
+        // taken back by them.
+        let known = self.head.map(|head| head.block.hash);
+        let has_logs = known.is_some() && !jumped;
         for (head, logs) in added {
             logs.iter().for_each(|log| self.market.on_log(log));
             self.head = Some(head);
-            if has_logs {
+            if has_logs && known != Some(head.block.hash) {
                 self.recent.push_back((head.block.hash, logs));
             }
         }
