@@ -1,6 +1,6 @@
 //! Arguments to configuration to command; one error chain; one exit code.
 
-use backstop::app::{self, positions, scan};
+use backstop::app::{self, demo, deploy, positions, run, scan};
 use backstop::cli::{Cli, Command};
 use backstop::config::Config;
 use backstop::exit;
@@ -11,15 +11,18 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    match run(&cli) {
+    match command(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(report) => exit::print(&report),
     }
 }
 
-fn run(cli: &Cli) -> eyre::Result<()> {
+fn command(cli: &Cli) -> eyre::Result<()> {
     let _already_installed = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let Command::Demo(arguments) = &cli.command {
+        return runtime.block_on(demo::demo(arguments, cli.json));
+    }
     let config = Config::load(&cli.sources())?;
     if let Some(need) = cli.command.need(config.mode) {
         config.require(need)?;
@@ -29,7 +32,9 @@ fn run(cli: &Cli) -> eyre::Result<()> {
         match &cli.command {
             Command::Positions(arguments) => positions::positions(&config, arguments, cli.json).await,
             Command::Scan(arguments) => scan::scan(&config, arguments, cli.json).await,
-            _ => Ok(()),
+            Command::Run(arguments) => run::run(&config, arguments, cli.json).await,
+            Command::Deploy(arguments) => deploy::deploy(&config, arguments, cli.json).await,
+            Command::Demo(arguments) => demo::demo(arguments, cli.json).await,
         }
     })
 }

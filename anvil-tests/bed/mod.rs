@@ -34,6 +34,7 @@ mod build;
 pub mod chain;
 mod feeds;
 pub mod manifest;
+pub mod operator;
 pub mod rng;
 pub mod scene;
 mod uniswap;

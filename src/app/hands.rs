@@ -1,23 +1,25 @@
 //! Does what the keeper asks for, in order, and brings it the answers until nothing is left to do.
 
+use super::desk::Desk;
 use crate::domain::keeper::{Effect, Input, Keeper};
 use crate::domain::protocol::Protocol;
 use crate::exit::{Exit, ExitExt};
 use crate::io::reader::Reader;
 use crate::io::simulate::Simulator;
-use eyre::{Result, bail};
+use eyre::{Result, bail, eyre};
 use std::collections::VecDeque;
 
 /// What the hands can reach. Commands that only look have no simulator, dry runs no lane.
 pub struct Hands<'a> {
     pub reader: &'a Reader,
     pub simulator: Option<&'a Simulator>,
+    pub desk: Option<&'a mut Desk>,
 }
 
 impl<'a> Hands<'a> {
     /// Hands that only read.
     pub fn reading(reader: &'a Reader) -> Self {
-        Self { reader, simulator: None }
+        Self { reader, simulator: None, desk: None }
     }
 }
 
@@ -51,14 +53,20 @@ impl Hands<'_> {
             }
             Effect::Try { at, timestamp, base_fee, proposals } => {
                 let Some(simulator) = self.simulator else { bail!("nothing was set up to simulate with") };
-                let mut trials = Vec::with_capacity(proposals.len());
-                for proposal in &proposals {
-                    let trial = simulator.attempt(&at, timestamp, base_fee, proposal).await;
-                    trials.push(trial.exit(Exit::Network)?);
-                }
-                Ok(Some(Input::Trials(trials)))
+                let trials = simulator.attempt_all(&at, timestamp, base_fee, &proposals).await;
+                Ok(Some(Input::Trials(trials.exit(Exit::Network)?)))
             }
-            other => bail!("nothing was set up for {other:?}"),
+            Effect::Submit(plan) => self.desk()?.submit(&plan).await.map(Some),
+            Effect::Withdraw { flight, fees } => self.desk()?.withdraw(&flight, fees).await,
+            Effect::Resend(hash) => self.desk()?.resend(hash).await.map(|()| None),
+            Effect::Follow(flight) => Ok(Some(Input::News(self.desk()?.follow(&flight).await?))),
+            Effect::Book { flight, verdict, receipt } => {
+                self.desk()?.book(&flight, &verdict, receipt.as_deref()).await.map(|()| None)
+            }
         }
+    }
+
+    fn desk(&mut self) -> Result<&mut Desk> {
+        self.desk.as_deref_mut().ok_or_else(|| eyre!("nothing was set up to sign and send with"))
     }
 }

@@ -1,8 +1,13 @@
 //! The wiring: the only place that sees both the deciding and the outside. One file a command.
 
+pub mod demo;
+pub mod deploy;
+pub mod desk;
 pub mod hands;
 pub mod index;
 pub mod log;
+pub mod observe;
 pub mod positions;
+pub mod run;
 pub mod scan;
 pub mod wire;

@@ -215,7 +215,7 @@ pub async fn scan(config: &Config, arguments: &Scan, json: bool) -> Result<()> {
     // The earliest the next block can be: what is liquidatable then stays so, but for prices.
     let next_timestamp = head.block.timestamp.saturating_add(1);
     let input = Input::Head { dropped: vec![], added: vec![(head, vec![])], jumped: false, next_timestamp };
-    let mut hands = Hands { reader: &wire.reader, simulator: Some(&bench.simulator) };
+    let mut hands = Hands { reader: &wire.reader, simulator: Some(&bench.simulator), desk: None };
     drive(&mut wire.keeper, input, &mut hands).await?;
     if json {
         print_json(config, &wire)?

@@ -224,6 +224,11 @@ impl<P: Protocol> Keeper<P> {
         let head = self.head.ok_or(Halt::Unasked)?;
         let reads = self.market.reads();
         if reads.is_empty() {
+            if self.flight.is_some() {
+                // Nothing could be sent while one transaction is under way: judging waits for its end.
+                self.phase = Phase::Idle;
+                return Ok(());
+            }
             self.judge();
             return self.search_more(out);
         }
@@ -260,6 +265,7 @@ impl<P: Protocol> Keeper<P> {
 
     /// Who may be liquidated at the next block's time.
     fn judge(&mut self) {
+        self.report.judged = true;
         let when = Moment { timestamp: self.next_timestamp, prices: self.market.prices() };
         let mut found = Vec::new();
         for account in self.market.accounts() {

@@ -14,7 +14,7 @@ use alloy::primitives::{Address, U256};
 const BASE_GAS: Gas = Gas(470_000);
 const SWAP_GAS: Gas = Gas(110_000);
 /// Shares of the largest repay that are tried first, in 1,024ths.
-const LADDER: [u32; 12] = [1, 4, 16, 64, 128, 256, 384, 512, 640, 768, 896, 1_024];
+const LADDER: [u32; 7] = [1, 8, 64, 256, 512, 768, 1_024];
 /// After the first look, the neighbourhood of the best is divided this often, into so many parts.
 const REFINEMENTS: usize = 3;
 const PARTS: u32 = 6;
@@ -100,7 +100,9 @@ fn best_size<P: Protocol>(
         }
         let best = priced.iter().max_by_key(|(size, draft)| (scope.net(draft), std::cmp::Reverse(*size)));
         let Some((size, draft)) = best else { return Known::Yes(Err(refusal)) };
-        if round == REFINEMENTS {
+        // What still grows at the upper end after a closer look has its best there: deep pools.
+        let at_the_end = round > 0 && sizes.last() == Some(size);
+        if round == REFINEMENTS || at_the_end {
             return Known::Yes(Ok(draft.clone()));
         }
         match between_neighbours(&sizes, *size) {

@@ -1,6 +1,7 @@
 //! The outside: one thing a file. Knows the domain's values, never decides.
 
 pub mod datadir;
+mod gather;
 pub mod heads;
 pub mod index;
 pub mod journal;
@@ -8,6 +9,7 @@ pub mod logs;
 pub mod out;
 pub mod reader;
 pub mod rpc;
+pub mod send;
 pub mod signer;
 pub mod simulate;
 mod sqlite;

@@ -1,6 +1,7 @@
 //! Answers reads, all pinned to one block hash: through Multicall3 where the chain has it, in JSON-RPC
 //! batches where it does not. A contract's refusal is an answer; a node's silence is an error.
 
+use super::gather::gather;
 use super::rpc::{Doing, Fault, Rpc};
 use crate::abi::multicall::{Call3, Multicall3};
 use crate::domain::chain::{Answer, Read};
@@ -8,13 +9,10 @@ use alloy::primitives::{Address, B256, Bytes, address};
 use alloy::sol_types::SolCall;
 use eyre::{Result, WrapErr, bail};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The same on every chain that has it.
 const MULTICALL: Address = address!("cA11bde05977b3631167028862bE2a173976CA11");
-
-/// Round trips under way at the same time.
-const AT_ONCE: usize = 4;
 
 /// Asks contracts in bulk.
 #[derive(Clone)]
@@ -77,28 +75,17 @@ impl Reader {
         together: bool,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<Answer>> {
-        let chunks = reads.chunks(self.batch).map(<[Read]>::to_vec).collect::<Vec<_>>();
-        let mut parts: Vec<Vec<Answer>> = vec![Vec::new(); chunks.len()];
-        let mut waiting = chunks.into_iter().enumerate();
-        let mut asked = JoinSet::new();
-        let mut done: usize = 0;
-        loop {
-            while asked.len() < AT_ONCE
-                && let Some((index, chunk)) = waiting.next()
-            {
-                let reader = self.clone();
-                asked.spawn(async move { (index, reader.chunk(at, &chunk, together).await) });
-            }
-            let Some(joined) = asked.join_next().await else { break };
-            let (index, part) = joined.wrap_err("a read was interrupted")?;
-            let part = part.wrap_err_with(|| format!("reading contracts at block {at}"))?;
-            done = done.saturating_add(part.len());
-            progress(done);
-            if let Some(slot) = parts.get_mut(index) {
-                *slot = part;
-            }
-        }
-        Ok(parts.concat())
+        let jobs = reads.chunks(self.batch).map(|chunk| {
+            let (reader, chunk) = (self.clone(), chunk.to_vec());
+            async move { reader.chunk(at, &chunk, together).await }
+        });
+        let done = AtomicUsize::new(0);
+        let count = |part: &Vec<Answer>| {
+            let before = done.fetch_add(part.len(), Ordering::Relaxed);
+            progress(before.saturating_add(part.len()));
+        };
+        let parts = gather(jobs, &count).await;
+        Ok(parts.wrap_err_with(|| format!("reading contracts at block {at}"))?.concat())
     }
 
     async fn chunk(&self, at: B256, reads: &[Read], together: bool) -> Result<Vec<Answer>> {

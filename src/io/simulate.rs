@@ -2,6 +2,7 @@
 //! as sender. `eth_simulateV1` where the node has it; else `eth_call` and `eth_estimateGas`. Where no executor
 //! is deployed its code and lists are placed by state override.
 
+use super::gather::gather;
 use super::rpc::{Doing, Fault, Rpc};
 use crate::domain::chain::Head;
 use crate::domain::executor::{self, Listing, profit, refusal};
@@ -75,11 +76,29 @@ impl Simulator {
         self.simulates
     }
 
+    /// Tries calls that do not know of one another, each alone on the block.
+    ///
+    /// # Errors
+    /// When the node fails for any of them.
+    pub async fn attempt_all(
+        &self,
+        at: &Head,
+        timestamp: u64,
+        base_fee: FeePerGas,
+        proposals: &[Proposal],
+    ) -> Result<Vec<Trial>> {
+        let jobs = proposals.iter().map(|proposal| {
+            let (simulator, at, proposal) = (self.clone(), *at, proposal.clone());
+            async move { simulator.attempt(&at, timestamp, base_fee, &proposal).await }
+        });
+        gather(jobs, &|_| {}).await
+    }
+
     /// Tries one call.
     ///
     /// # Errors
     /// When the node fails; a refused call is a `Trial::Refused`.
-    pub async fn attempt(
+    async fn attempt(
         &self,
         at: &Head,
         timestamp: u64,

@@ -50,6 +50,7 @@ fn the_arrows_have_one_direction() {
     check("src/abi.rs", "use crate::domain::units::Wei;", &["`abi` does not know `domain`"]);
     check("src/main.rs", "use backstop::domain::units::Wei;", &["`main` does not know `domain`"]);
     check("src/app/run.rs", "use crate::bed::Bed;", &["`app` does not know `bed`"]);
+    check("src/app/demo.rs", "use crate::bed::Bed;", &[]);
     check("src/helpers/mod.rs", "", &["say in ARROWS"]);
     check("src/app/run.rs", "use crate::{io::rpc, domain::keeper::Keeper, config::Config};", &[]);
 }

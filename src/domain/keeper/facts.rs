@@ -74,6 +74,8 @@ pub enum Effect {
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub head: Option<Head>,
+    /// Accounts were judged at this head; while a transaction is under way they are not.
+    pub judged: bool,
     pub plans: Vec<Plan>,
     pub skips: Vec<Skip>,
     /// Accounts whose health could not be judged.

@@ -10,7 +10,7 @@ use std::fmt;
 
 /// One decision to act, with all the transactions that came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct IntentId(pub(super) i64);
+pub struct IntentId(pub i64);
 
 impl fmt::Display for IntentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

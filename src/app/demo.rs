@@ -1,0 +1,248 @@
+//! `demo`: the main job from beginning to end on a local chain with the protocol's own contracts. The keeper in it
+//! is this very binary, run as an operator would run it: configuration, keystore, deployed executor, live mode.
+
+#![allow(clippy::disallowed_methods, reason = "a demonstration tells people how long things took")]
+
+use crate::bed::assets::DOLLAR;
+use crate::bed::operator::{Custody, Operator, RECEIVER};
+use crate::bed::{Bed, Fork, Options};
+use crate::cli::{Demo, DemoMarket};
+use crate::domain::units::{HealthFactor, Net, Wei};
+use crate::exit::{Exit, ExitExt};
+use crate::io::journal::{Entry, Outcome, Reader};
+use crate::io::out;
+use alloy::eips::BlockId;
+use alloy::primitives::{Address, U256};
+use eyre::{Result, WrapErr, ensure, eyre};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What one ether is worth before and after, in dollars.
+const BEFORE: u64 = 2_000;
+const AFTER: u64 = 1_780;
+/// Fewer liquidations than this and something is wrong.
+const LEAST: usize = 3;
+const PATIENCE: Duration = Duration::from_secs(90);
+/// When nothing new is won for this long, the keeper has taken what there was.
+const QUIET: Duration = Duration::from_secs(3);
+
+/// One liquidation, as the demo shows it.
+#[derive(Debug, Serialize)]
+struct Won {
+    account: String,
+    transaction: String,
+    block: u64,
+    health_before: HealthFactor,
+    health_after: HealthFactor,
+    promised_wei: Wei,
+    profit_wei: Wei,
+    net_wei: Net,
+    gas: u64,
+}
+
+/// # Errors
+/// When a part of it does not work; nothing is left running.
+pub async fn demo(arguments: &Demo, json: bool) -> Result<()> {
+    let stage =
+        Stage { json, pause: if arguments.fast { Duration::ZERO } else { Duration::from_millis(700) } };
+    let market = match arguments.market() {
+        DemoMarket::V30 => "v30",
+        DemoMarket::V36 => "v36",
+    };
+    let folder = Folder::new()?;
+    let began = Instant::now();
+    stage.act("1/6", "a local chain with the real Aave V3, Uniswap V3 and Chainlink contracts").await?;
+    let bed = Bed::obtain(Options::default(), |line| out::aside(&format!("      {line}"))).await?;
+    stage.tell(&format!("chain A at {}, up and filled in {:.1?}", bed.http(), began.elapsed()))?;
+
+    stage.act("2/6", "a fork of it, which is what the keeper will see").await?;
+    let fork = bed.fork().await?;
+    stage.tell(&format!("chain B at {}", fork.http()))?;
+
+    let mut operator = Operator::new(&fork, market, &folder.0, &std::env::current_exe()?, Custody::Keystore)?;
+    stage.act("3/6", "the book: borrowers by health factor").await?;
+    let book = operator.run(&["positions", "--below", "1.15", "-q"])?.expect_ok()?;
+    book.lines().take(14).try_for_each(|line| stage.tell(line))?;
+
+    stage.act("4/6", "an operator: keystore, executor contract, live mode").await?;
+    operator.enlist(&fork).await?;
+    stage.tell(&format!("operator  {}", operator.address))?;
+    stage
+        .tell(&format!("executor  {}", operator.executor.map_or(String::new(), |found| found.to_string())))?;
+    stage.tell(&format!("receiver  {RECEIVER}  (cold: profit goes there, the key keeps nothing)"))?;
+    let mut daemon = operator.start(&["run"])?;
+    daemon.says("ready", Duration::from_secs(60)).await?;
+    stage.tell("the keeper runs and waits")?;
+
+    stage
+        .act(
+            "5/6",
+            &format!("ether falls from ${BEFORE} to ${AFTER}: first in the pools, then in the oracle"),
+        )
+        .await?;
+    let profit_before = fork.balance(RECEIVER, "WETH").await?;
+    fall(&fork).await?;
+    let fallen = fork.chain.block_number().await?;
+    stage.tell(&format!("the oracle's price is in block {fallen}"))?;
+
+    stage.act("6/6", "the keeper liquidates").await?;
+    let won = watch(&stage, &fork, &operator, market).await?;
+    let status = daemon.stop()?;
+    ensure!(status.success(), "the keeper ended with {status}");
+    let profit = fork.balance(RECEIVER, "WETH").await?.saturating_sub(profit_before);
+    conclude(&stage, &won, Wei(profit), began)
+}
+
+async fn fall(fork: &Fork) -> Result<()> {
+    let prices = fork.manifest.tokens.keys().cloned().collect::<Vec<_>>();
+    let mut dollars = BTreeMap::new();
+    for symbol in prices {
+        let price = if symbol == "WETH" { AFTER.saturating_mul(DOLLAR) } else { fork.price(&symbol).await? };
+        dollars.insert(symbol, price);
+    }
+    for pool in fork.manifest.uniswap.pools.iter().filter(|pool| !pool.thin) {
+        let [a, b] = &pool.tokens;
+        if a != "WETH" && b != "WETH" {
+            continue;
+        }
+        let price = |symbol: &String| dollars.get(symbol).copied().unwrap_or_default();
+        fork.move_pool_price((a, price(a)), (b, price(b)), pool.fee).await?;
+    }
+    fork.set_price("WETH", AFTER.saturating_mul(DOLLAR)).await
+}
+
+/// Follows the keeper's journal until nothing new is won.
+async fn watch(stage: &Stage, fork: &Fork, operator: &Operator, market: &str) -> Result<Vec<Won>> {
+    let path = operator.journal(fork.manifest.chain_id);
+    let began = Instant::now();
+    let mut last = Instant::now();
+    let mut won = BTreeMap::new();
+    loop {
+        let entries = match Reader::open(&path)? {
+            Some(reader) => reader.history(1_000)?,
+            None => vec![],
+        };
+        for entry in entries.into_iter().rev() {
+            let id = entry.id;
+            if won.contains_key(&id) || !is_won(&entry) {
+                continue;
+            }
+            let one = look(fork, market, &entry).await?;
+            stage.tell(&format!(
+                "block {}  {}  health {} -> {}  profit {} WETH  gas {}",
+                one.block,
+                one.account,
+                super::positions::factor(one.health_before),
+                super::positions::factor(one.health_after),
+                super::scan::native(Net::Gain(one.profit_wei)),
+                one.gas
+            ))?;
+            stage.tell(&format!("         {}", one.transaction))?;
+            won.insert(id, one);
+            last = Instant::now();
+        }
+        if won.len() >= LEAST && last.elapsed() > QUIET {
+            return Ok(won.into_values().collect());
+        }
+        if began.elapsed() > PATIENCE {
+            let log = std::fs::read_to_string(operator.folder.join("stderr.log")).unwrap_or_default();
+            return Err(eyre!(
+                "{} liquidations in {PATIENCE:?}, {LEAST} expected. The keeper said:\n{log}",
+                won.len()
+            ))
+            .exit(Exit::Check);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn is_won(entry: &Entry) -> bool {
+    entry.intent.is_some() && entry.verdict.is_some_and(|verdict| verdict.outcome == Outcome::Won)
+}
+
+async fn look(fork: &Fork, market: &str, entry: &Entry) -> Result<Won> {
+    let (Some(intent), Some(mined), Some(verdict)) = (&entry.intent, entry.mined, entry.verdict) else {
+        return Err(eyre!("the journal's entry {} is not complete", entry.id));
+    };
+    let health = |block: u64| fork.account_data(market, intent.account, BlockId::number(block));
+    let before = health(mined.block.saturating_sub(1)).await.wrap_err("health before")?;
+    let after = health(mined.block).await.wrap_err("health after")?;
+    Ok(Won {
+        account: Address::to_string(&intent.account),
+        transaction: entry.hash.to_string(),
+        block: mined.block,
+        health_before: HealthFactor(before.healthFactor),
+        health_after: HealthFactor(after.healthFactor),
+        promised_wei: intent.promised_gross,
+        profit_wei: verdict.realised_gross,
+        net_wei: verdict.realised_net,
+        gas: mined.gas_used.0,
+    })
+}
+
+fn conclude(stage: &Stage, won: &[Won], received: Wei, began: Instant) -> Result<()> {
+    let booked = won.iter().map(|one| one.profit_wei).try_fold(Wei::ZERO, Wei::plus)?;
+    let net = won.iter().filter_map(|one| one.net_wei.gain()).try_fold(Wei::ZERO, Wei::plus)?;
+    if stage.json {
+        return out::json(&serde_json::json!({
+            "v": 1, "liquidations": won, "profit_wei": booked, "received_wei": received, "net_wei": net,
+        }));
+    }
+    let show = |wei: Wei| super::scan::native(Net::Gain(wei));
+    out::line("")?;
+    out::line(&format!(
+        "{} liquidations, {} WETH of profit at the receiver ({} booked), {} after gas, in {} s.",
+        won.len(),
+        show(received),
+        show(booked),
+        show(net),
+        began.elapsed().as_secs()
+    ))?;
+    ensure!(received == booked && received.0 > U256::ZERO, "what arrived is not what was booked");
+    out::line("Next: point it at your node, read-only:  backstop --help")
+}
+
+/// Where the story is told: standard output, or with `--json` standard error.
+struct Stage {
+    json: bool,
+    pause: Duration,
+}
+
+impl Stage {
+    async fn act(&self, number: &str, title: &str) -> Result<()> {
+        tokio::time::sleep(self.pause).await;
+        self.say(&format!("{number}  {title}"))
+    }
+
+    fn tell(&self, line: &str) -> Result<()> {
+        self.say(&format!("      {line}"))
+    }
+
+    fn say(&self, line: &str) -> Result<()> {
+        if self.json {
+            out::aside(line);
+            return Ok(());
+        }
+        out::line(line)
+    }
+}
+
+/// A temporary folder of ours, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("backstop-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&path).wrap_err("making a temporary folder")?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _nobody_minds = std::fs::remove_dir_all(&self.0);
+    }
+}

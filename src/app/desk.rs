@@ -1,0 +1,310 @@
+//! The desk that signs, journals and sends, in that order, and books what became of it.
+
+use super::observe::{self, Voice};
+use crate::config::{Config, Key};
+use crate::domain::chain::Receipt;
+use crate::domain::cost::Fees;
+use crate::domain::keeper::Input;
+use crate::domain::lane::{Attempt, Flight, Kind, News, PATIENCE};
+use crate::domain::plan::Plan;
+use crate::domain::units::{Gas, Wei};
+use crate::domain::verdict;
+use crate::exit::{Exit, ExitExt};
+use crate::io::datadir::DataDir;
+use crate::io::journal::{Durable, Intent, IntentId, Journal, NotDurable, Open, Outcome, Verdict};
+use crate::io::rpc::Rpc;
+use crate::io::signer::{self, Policy, Request, Signer, Source};
+use alloy::primitives::{Address, B256};
+use eyre::{Result, WrapErr, bail, eyre};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Gas limit over what the simulation used: refunds are paid back only at the end, every inner call keeps back
+/// a 64th, and prices move a little until we are included.
+const GAS_ROOM: (u64, u64) = (13, 10);
+const GAS_FLOOR: u64 = 60_000;
+
+/// One key, its journal and the node it sends to.
+pub struct Desk {
+    rpc: Rpc,
+    signer: Signer,
+    journal: Journal,
+    voice: Voice,
+    /// What may be sent again, by hash.
+    durable: BTreeMap<B256, Durable>,
+    most_gas: Gas,
+}
+
+/// Loads the key that the configuration names, bound to `policy`.
+///
+/// # Errors
+/// Exit code 3, with what is wrong with the file or variable.
+pub async fn signer(config: &Config, policy: Policy) -> Result<Signer> {
+    let source = match &config.wallet.key {
+        Key::None => bail!("no wallet is configured"),
+        Key::Keystore { path, password_file } => Source::Keystore {
+            path: path.clone(),
+            password_file: password_file
+                .clone()
+                .ok_or_else(|| eyre!("wallet.password_file is missing: a daemon cannot ask for a password"))
+                .exit(Exit::Configuration)?,
+        },
+        Key::Environment(key) => Source::Environment(key.clone()),
+    };
+    signer::harden().wrap_err("closing the process to core dumps")?;
+    tokio::task::spawn_blocking(move || Signer::load(source, policy))
+        .await
+        .wrap_err("loading the key was interrupted")?
+        .wrap_err("wallet")
+        .exit(Exit::Configuration)
+}
+
+impl Desk {
+    /// Opens the journal and says what a previous run left under way.
+    ///
+    /// # Errors
+    /// A journal that cannot be trusted, or one that holds an unfinished transaction of another key.
+    pub async fn open(
+        config: &Config,
+        rpc: Rpc,
+        datadir: &DataDir,
+        signer: Signer,
+        voice: Voice,
+    ) -> Result<(Self, Option<Flight>)> {
+        let (path, chain, address) = (datadir.journal(), config.market.chain_id, signer.address());
+        let journal = tokio::task::spawn_blocking(move || Journal::open(&path, chain, address))
+            .await
+            .wrap_err("opening the journal was interrupted")?
+            .exit(Exit::Configuration)?;
+        let mut desk =
+            Self { rpc, signer, journal, voice, durable: BTreeMap::new(), most_gas: config.fees.gas_limit };
+        let mut flight = None;
+        for open in desk.journal.unfinished().await.exit(Exit::Configuration)? {
+            flight = Some(desk.take_up(&open)?);
+        }
+        Ok((desk, flight))
+    }
+
+    pub fn address(&self) -> Address {
+        self.signer.address()
+    }
+
+    fn take_up(&mut self, open: &Open) -> Result<Flight> {
+        if open.from != self.address() {
+            return Err(eyre!(
+                "the journal holds an unfinished transaction of {} (nonce {}): run once with that key first",
+                open.from,
+                open.nonce
+            ))
+            .exit(Exit::Configuration);
+        }
+        let Some(intent) = &open.intent else {
+            return Err(eyre!(
+                "the journal holds an unfinished deployment (nonce {}): run `backstop deploy` again first",
+                open.nonce
+            ))
+            .exit(Exit::Configuration);
+        };
+        let mut attempts = Vec::with_capacity(open.attempts.len());
+        for attempt in &open.attempts {
+            let durable = attempt.again();
+            let kind = match durable.kind() {
+                signer::Kind::Cancel => Kind::Cancel,
+                signer::Kind::Execute | signer::Kind::Deploy => Kind::Execute,
+            };
+            let fees = Fees { max_fee: attempt.max_fee, tip: attempt.tip, expected: attempt.max_fee };
+            attempts.push(Attempt { hash: durable.hash(), kind, fees });
+            self.durable.insert(durable.hash(), durable);
+        }
+        tracing::warn!(nonce = open.nonce, account = %intent.account, "a previous run left this under way");
+        Ok(Flight {
+            intent: open.id.0,
+            nonce: open.nonce,
+            account: intent.account,
+            promised: intent.promised_gross,
+            late_at: intent.block.saturating_add(PATIENCE),
+            attempts,
+        })
+    }
+
+    /// Signs a plan, commits it to the journal, sends it. A plan that cannot be signed or written is let go.
+    ///
+    /// # Errors
+    /// When the node fails before anything was signed, or the journal has failed for good.
+    pub async fn submit(&mut self, plan: &Plan) -> Result<Input> {
+        let address = self.address();
+        let nonce = self.rpc.next_nonce(address).await.exit(Exit::Network)?;
+        let gas_limit = gas_limit(plan.gas, self.most_gas);
+        let balance = self.rpc.balance(address).await.exit(Exit::Network)?;
+        let needed = gas_limit.cost(plan.fees.max_fee);
+        if balance < needed {
+            observe::no_funds(address, balance, needed);
+            return Ok(Input::Grounded);
+        }
+        let request = Request::Execute {
+            data: plan.proposal.data.clone(),
+            nonce,
+            gas_limit,
+            max_fee: plan.fees.max_fee,
+            tip: plan.fees.tip,
+        };
+        let signed = match self.signer.sign(request) {
+            Ok(signed) => signed,
+            Err(refused) => {
+                observe::not_signed(&refused);
+                return Ok(Input::Grounded);
+            }
+        };
+        match self.journal.record(self.intent(plan), signed).await {
+            Ok(durable) => {
+                self.voice.sending(plan, &durable);
+                self.dispatch(durable, plan.fees).await
+            }
+            Err(fault) if fault.is_fatal() => Err(fault).exit(Exit::Unexpected),
+            Err(fault) => {
+                observe::not_written(&fault);
+                Ok(Input::Grounded)
+            }
+        }
+    }
+
+    fn intent(&self, plan: &Plan) -> Intent {
+        let draft = &plan.proposal.draft;
+        Intent {
+            market: self.voice.market.clone(),
+            account: draft.account,
+            debt_asset: draft.debt_asset,
+            collateral_asset: draft.collateral_asset,
+            repay: draft.outcome.repaid,
+            block: plan.proposal.at.number,
+            deadline_block: plan.proposal.deadline,
+            promised_gross: plan.gross,
+            promised_gas: plan.gas,
+            promised_net: plan.net.gain().unwrap_or(Wei::ZERO),
+            detail: json!({
+                "health_factor": draft.health,
+                "seize": draft.outcome.seized,
+                "route": draft.route,
+                "fees": draft.tiers,
+                "min_profit": plan.proposal.min_profit,
+            }),
+        }
+    }
+
+    /// Signs and journals a transaction to ourselves with the flight's nonce, and sends it.
+    ///
+    /// # Errors
+    /// When the journal has failed for good.
+    pub async fn withdraw(&mut self, flight: &Flight, fees: Fees) -> Result<Option<Input>> {
+        let request = Request::Cancel { nonce: flight.nonce, max_fee: fees.max_fee, tip: fees.tip };
+        let signed = match self.signer.sign(request) {
+            Ok(signed) => signed,
+            Err(refused) => {
+                observe::not_signed(&refused);
+                return Ok(None);
+            }
+        };
+        match self.journal.record_cancel(IntentId(flight.intent), signed).await {
+            Ok(durable) => {
+                self.voice.withdrawing(flight, &durable);
+                Ok(Some(self.dispatch(durable, fees).await?))
+            }
+            Err(fault) if fault.is_fatal() => Err(fault).exit(Exit::Unexpected),
+            Err(fault) => {
+                observe::not_written(&fault);
+                Ok(None)
+            }
+        }
+    }
+
+    async fn dispatch(&mut self, durable: Durable, fees: Fees) -> Result<Input> {
+        let said = self.rpc.send(&durable).await;
+        self.note(durable.hash(), said).await?;
+        let kind = match durable.kind() {
+            signer::Kind::Cancel => Kind::Cancel,
+            signer::Kind::Execute | signer::Kind::Deploy => Kind::Execute,
+        };
+        let flying = Input::Flying {
+            intent: durable.intent().0,
+            nonce: durable.nonce(),
+            attempt: Attempt { hash: durable.hash(), kind, fees },
+        };
+        self.durable.insert(durable.hash(), durable);
+        Ok(flying)
+    }
+
+    /// Sends journaled bytes once more, unchanged.
+    ///
+    /// # Errors
+    /// When the journal has failed for good.
+    pub async fn resend(&mut self, hash: B256) -> Result<()> {
+        let Some(durable) = self.durable.get(&hash) else {
+            bail!("{hash} is not in the journal and cannot be sent again");
+        };
+        let said = self.rpc.send(durable).await;
+        observe::resent(hash, &said);
+        self.note(hash, said).await
+    }
+
+    async fn note(&self, hash: B256, said: String) -> Result<()> {
+        match self.journal.sent(hash, said).await {
+            Err(fault) if fault.is_fatal() => Err(fault).exit(Exit::Unexpected),
+            // What a node said is advice; not having it written loses nothing.
+            _ => Ok(()),
+        }
+    }
+
+    /// What the chain says of a flight. The nonce is asked first: a receipt that comes in between is then still
+    /// found.
+    ///
+    /// # Errors
+    /// When the node fails.
+    pub async fn follow(&self, flight: &Flight) -> Result<News> {
+        let next_nonce = self.rpc.next_nonce(self.address()).await.exit(Exit::Network)?;
+        let receipt = self.rpc.receipt_of(&flight.hashes()).await.exit(Exit::Network)?;
+        Ok(News { receipt, next_nonce })
+    }
+
+    /// Books the end of a flight.
+    ///
+    /// # Errors
+    /// When the journal does not take it.
+    pub async fn book(
+        &mut self,
+        flight: &Flight,
+        verdict: &verdict::Verdict,
+        receipt: Option<&Receipt>,
+    ) -> Result<()> {
+        self.voice.booked(flight, verdict, receipt);
+        let write = async {
+            if let Some(receipt) = receipt {
+                self.journal.mined(receipt).await?;
+            }
+            let settled = Verdict {
+                outcome: match verdict.outcome {
+                    verdict::Outcome::Won => Outcome::Won,
+                    verdict::Outcome::Reverted => Outcome::Reverted,
+                    verdict::Outcome::Withdrawn => Outcome::Cancelled,
+                    verdict::Outcome::Foreign => Outcome::ForeignNonce,
+                },
+                realised_gross: verdict.gross,
+                realised_net: verdict.net,
+                gas_used: receipt.map_or(Gas(0), |receipt| receipt.gas_used),
+            };
+            self.journal.settle(IntentId(flight.intent), settled).await
+        };
+        write
+            .await
+            .map_err(|fault: NotDurable| eyre!(fault))
+            .wrap_err("booking a result")
+            .exit(Exit::Unexpected)?;
+        self.durable.clear();
+        Ok(())
+    }
+}
+
+fn gas_limit(used: Gas, most: Gas) -> Gas {
+    let (times, of) = GAS_ROOM;
+    let roomy = used.0.saturating_mul(times).checked_div(of).unwrap_or(used.0).saturating_add(GAS_FLOOR);
+    Gas(roomy.min(most.0))
+}

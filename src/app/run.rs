@@ -1,0 +1,195 @@
+//! `run`: the daemon. Follows the chain, decides at every head, and in live mode sends.
+
+use super::desk::{self, Desk};
+use super::hands::{Hands, drive};
+use super::observe::{self, Printed, Voice};
+use super::scan::{Bench, bench};
+use super::wire::{self, Wire};
+use crate::abi::executor::Executor;
+use crate::cli::Run;
+use crate::config::{Config, Mode};
+use crate::domain::chain::Read;
+use crate::domain::executor::Role;
+use crate::domain::keeper::Input;
+use crate::domain::units::Net;
+use crate::exit::{Exit, ExitExt};
+use crate::io::datadir::{DataDir, Lock};
+use crate::io::signer::Policy;
+use alloy::primitives::Address;
+use alloy::sol_types::SolCall;
+use eyre::{Result, eyre};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
+
+/// Pauses after a block that could not be dealt with: doubling, so that a node that is down is not hammered.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// A daemon's hold on its directory and, in live mode, its desk.
+struct Post {
+    _lock: Lock,
+    desk: Option<Desk>,
+}
+
+/// # Errors
+/// At start, whatever keeps it from working, tagged with its exit code. Later only what makes going on unsafe:
+/// a node that fails is waited for.
+pub async fn run(config: &Config, arguments: &Run, json: bool) -> Result<()> {
+    let rpc = wire::connect(config).await?;
+    let datadir = DataDir::open(&config.datadir, config.market.chain_id).exit(Exit::Configuration)?;
+    let lock = datadir.lock().exit(Exit::Configuration)?;
+    let live = config.mode == Mode::Live;
+    let (desk, flight) = if live {
+        let policy = Policy::new(
+            config.market.chain_id,
+            config.executor.address,
+            config.fees.max_fee,
+            config.fees.gas_limit,
+        );
+        let signer = desk::signer(config, policy).await?;
+        let voice = Voice { market: config.market.name.clone(), json };
+        let (desk, flight) = Desk::open(config, rpc.clone(), &datadir, signer, voice).await?;
+        (Some(desk), flight)
+    } else {
+        (None, None)
+    };
+    let mut post = Post { _lock: lock, desk };
+    let mut wire = wire::market(config, flight, None).await?;
+    let sender = post.desk.as_ref().map(Desk::address);
+    let mut bench = bench(config, &wire, sender).await?;
+    if let Some(address) = sender {
+        check_standing(config, &wire, &bench, address).await?;
+    }
+    bench.terms.live = live;
+    wire.keeper.engage(bench.terms.clone());
+    observe::ready(&config.market.name, live, wire.keeper.market.accounts.len(), bench.terms.executor);
+    follow(config, arguments, json, &mut wire, &bench, &mut post).await
+}
+
+/// In live mode the executor must know our key and everything it will be asked to touch, and the key must be
+/// able to pay.
+async fn check_standing(config: &Config, wire: &Wire, bench: &Bench, address: Address) -> Result<()> {
+    let executor = bench.terms.executor;
+    let balance = wire.rpc.balance(address).await.exit(Exit::Network)?;
+    if balance.is_zero() {
+        return Err(eyre!("the key {address} has no native coin to pay gas with: fund it before going live"))
+            .exit(Exit::Configuration);
+    }
+    if config.executor.receiver == Some(address) {
+        return Err(eyre!("executor.receiver is the operator's own key {address}: set it to a cold address"))
+            .exit(Exit::Configuration);
+    }
+    let wanted = bench.listing.0.iter().copied().chain([(address, Role::Operator)]).collect::<Vec<_>>();
+    let reads = wanted
+        .iter()
+        .map(|(target, _)| {
+            let data = Executor::rolesCall { account: *target }.abi_encode().into();
+            Read { to: executor, data }
+        })
+        .collect::<Vec<_>>();
+    let answers = wire.reader.answers(wire.head.block.hash, &reads).await.exit(Exit::Network)?;
+    for ((target, role), answer) in wanted.iter().zip(&answers) {
+        let bits = answer.0.as_ref().and_then(|data| Executor::rolesCall::abi_decode_returns(data).ok());
+        if bits == Some(role.bit()) {
+            continue;
+        }
+        if *role == Role::Operator {
+            return Err(eyre!(
+                "the executor {executor} does not list our key {address} as operator: its owner must call \
+                 setRoles([{address}], [1]), or wallet must name the operator's key"
+            ))
+            .exit(Exit::Configuration);
+        }
+        tracing::warn!(%target, ?role, "the executor does not list this: calls that need it will be refused");
+    }
+    tracing::info!(%address, balance = super::scan::native(Net::Gain(balance)), "key");
+    Ok(())
+}
+
+async fn follow(
+    config: &Config,
+    arguments: &Run,
+    json: bool,
+    wire: &mut Wire,
+    bench: &Bench,
+    post: &mut Post,
+) -> Result<()> {
+    let mut printed = Printed::default();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut heads: u64 = 0;
+    // The head that the market was read at is dealt with first.
+    let mut next = Some(again(wire));
+    let mut pause = FIRST_RETRY;
+    loop {
+        if let Some(input) = next.take() {
+            #[allow(
+                clippy::disallowed_methods,
+                reason = "how long a head took is told, nothing is decided by it"
+            )]
+            let began = Instant::now();
+            if let Input::Head { dropped, .. } = &input
+                && !dropped.is_empty()
+            {
+                observe::replaced(dropped.len());
+            }
+            let mut hands =
+                Hands { reader: &wire.reader, simulator: Some(&bench.simulator), desk: post.desk.as_mut() };
+            match drive(&mut wire.keeper, input, &mut hands).await {
+                Ok(()) => {
+                    let report = wire.keeper.report();
+                    observe::head(report, began.elapsed().as_millis(), wire.keeper.flight().is_some());
+                    printed.report(
+                        &config.market.name,
+                        &wire.keeper.market,
+                        report,
+                        bench.terms.live,
+                        json,
+                    )?;
+                    heads = heads.saturating_add(1);
+                    pause = FIRST_RETRY;
+                }
+                Err(error) if Exit::of(&error) == Exit::Network => {
+                    observe::trouble(&error, pause.as_secs());
+                    tokio::time::sleep(pause).await;
+                    pause = pause.saturating_mul(2).min(LAST_RETRY);
+                    next = Some(again(wire));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if arguments.blocks.is_some_and(|wanted| heads >= wanted.get()) {
+            return Ok(());
+        }
+        if next.is_none() {
+            next = match wire.advance().await {
+                Ok(input) => input,
+                Err(error) => {
+                    observe::trouble(&error, pause.as_secs());
+                    tokio::time::sleep(pause).await;
+                    pause = pause.saturating_mul(2).min(LAST_RETRY);
+                    None
+                }
+            };
+        }
+        if next.is_none() {
+            tokio::select! {
+                () = wire.heads.wait() => {}
+                _ = interrupt.recv() => return stopped("interrupted"),
+                _ = terminate.recv() => return stopped("terminated"),
+            }
+        }
+    }
+}
+
+/// The present head once more, without its logs: they were taken.
+fn again(wire: &Wire) -> Input {
+    let next_timestamp = wire.head.block.timestamp.saturating_add(wire.heads.spacing());
+    Input::Head { dropped: vec![], added: vec![(wire.head, vec![])], jumped: false, next_timestamp }
+}
+
+fn stopped(why: &str) -> Result<()> {
+    tracing::info!(why, "stopped; what is under way is in the journal");
+    Ok(())
+}
