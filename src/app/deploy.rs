@@ -45,7 +45,7 @@ pub async fn deploy(config: &Config, arguments: &Deploy, json: bool) -> Result<(
     let signer = desk::signer(config, policy).await?;
     let operator = signer.address();
     let (owner, receiver) = roles(config, operator)?;
-    let wire = wire::market(&unplaced, Need::Route, None, None).await?;
+    let wire = wire::market(&unplaced, Need::Route, None).await?;
     let lock = wire.datadir.lock().exit(Exit::Configuration)?;
     let (path, chain) = (wire.datadir.journal(), config.market.chain_id);
     let journal = tokio::task::spawn_blocking(move || Journal::open(&path, chain, operator))

@@ -38,7 +38,7 @@ struct Line<'a> {
 /// # Errors
 /// Exit code 6 when `--audit` finds a difference.
 pub async fn positions(config: &Config, arguments: &Positions, json: bool) -> Result<()> {
-    let wire = wire::market(config, Need::Read, None, arguments.block).await?;
+    let wire = wire::market(config, Need::Read, arguments.block).await?;
     let mut accounts = wire.keeper.market.accounts();
     if let Some(wanted) = arguments.account {
         accounts.retain(|account| *account == wanted);

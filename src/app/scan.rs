@@ -176,12 +176,12 @@ fn refuse_unknown(market: &Market) -> Result<()> {
 /// # Errors
 /// Exit code 4 when asked for with `--exit-code` and nothing was found.
 pub async fn scan(config: &Config, arguments: &Scan, json: bool) -> Result<()> {
-    let mut wire = wire::market(config, Need::Route, None, None).await?;
+    let mut wire = wire::market(config, Need::Route, None).await?;
     let bench = bench(config, &wire, None).await?;
     if let Some(account) = arguments.account {
         wire.keeper.market.accounts.retain(|known, _| *known == account);
     }
-    wire.keeper.engage(bench.terms.clone());
+    wire.keeper.engage(bench.terms.clone(), None);
     let head = wire.head;
     // The earliest the next block can be: what is liquidatable then stays so, but for prices.
     let next_timestamp = head.block.timestamp.saturating_add(1);

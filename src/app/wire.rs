@@ -7,7 +7,6 @@ use super::index;
 use crate::config::{Config, Need};
 use crate::domain::chain::Head;
 use crate::domain::keeper::{Input, Keeper};
-use crate::domain::lane::Flight;
 use crate::domain::protocol::Protocol;
 use crate::domain::protocols::aave_v3::Market;
 use crate::exit::{Exit, ExitExt};
@@ -66,7 +65,7 @@ pub async fn market(config: &Config, need: Need, flight: Option<Flight>, block: 
     };
     let standing = addresses::check(config, need, &rpc, head).await?;
     let datadir = DataDir::open(&config.datadir, config.market.chain_id).exit(Exit::Configuration)?;
-    let mut keeper = Keeper::new(Market::new(config.market.addresses_provider), flight);
+    let mut keeper = Keeper::new(Market::new(config.market.addresses_provider));
     look_around(&mut keeper, &reader, head)
         .await
         .wrap_err_with(|| {
