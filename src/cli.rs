@@ -95,8 +95,8 @@ impl std::fmt::Debug for RpcUrl {
 pub enum Command {
     /// Watch the market and decide at every block; send when mode = "live"
     #[command(after_help = "\
-Needs rpc.http, a market and its route. With mode = \"live\" also wallet, executor.address and a \
-profit.minimum_wei above zero; without it nothing is signed.
+Needs rpc.http, a market and its route. With mode = \"live\" also wallet and executor.address; without it \
+nothing is signed.
 
   backstop run --blocks 10               stop after ten heads
   BACKSTOP_MODE=live backstop run        send (everything else from backstop.toml)")]

@@ -311,15 +311,15 @@ fn each_command_asks_for_what_it_needs() {
         1,
         &["markets.v30.route: missing: opportunities cannot be priced; add [markets.v30.route]"],
     );
+    // A minimum of zero is an operator's right: what would lose money is never sent anyway.
     let live = with(&format!("[profit]\nminimum_wei = \"0\"\n{ROUTE}"));
     check_all(
         &live,
         Need::Live,
-        3,
+        2,
         &[
             "wallet: missing: nothing can be signed",
             "executor.address: missing (`backstop deploy` prints it): set it or BACKSTOP_EXECUTOR__ADDRESS",
-            "backstop.toml:7: profit.minimum_wei: live mode does not send for nothing",
         ],
     );
     let deploy = with("[wallet]\nkeystore = \"key.json\"");

@@ -16,7 +16,7 @@ use alloy::primitives::{Address, U256};
 use eyre::{Result, WrapErr, ensure, eyre};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -26,8 +26,8 @@ const AFTER: u64 = 1_780;
 /// Fewer liquidations than this and something is wrong.
 const LEAST: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(90);
-/// When nothing new is won for this long, the keeper has taken what there was.
-const QUIET: Duration = Duration::from_secs(3);
+/// When nothing new is won for this long, it is asked whether anything is left.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// One liquidation, as the demo shows it.
 #[derive(Debug, Serialize)]
@@ -90,6 +90,7 @@ pub async fn demo(arguments: &Demo, json: bool) -> Result<()> {
 
     stage.act("6/6", "the keeper liquidates").await?;
     let won = watch(&stage, &fork, &operator, market).await?;
+    stage.tell("nothing is left that pays")?;
     let status = daemon.stop()?;
     ensure!(status.success(), "the keeper ended with {status}");
     let profit = fork.balance(RECEIVER, "WETH").await?.saturating_sub(profit_before);
@@ -144,7 +145,7 @@ async fn watch(stage: &Stage, fork: &Fork, operator: &Operator, market: &str) ->
             won.insert(id, one);
             last = Instant::now();
         }
-        if won.len() >= LEAST && last.elapsed() > QUIET {
+        if won.len() >= LEAST && last.elapsed() > QUIET && nothing_left(operator, &path)? {
             return Ok(won.into_values().collect());
         }
         if began.elapsed() > PATIENCE {
@@ -157,6 +158,16 @@ async fn watch(stage: &Stage, fork: &Fork, operator: &Operator, market: &str) ->
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Nothing is under way, and a look of its own finds no opportunity.
+fn nothing_left(operator: &Operator, journal: &Path) -> Result<bool> {
+    let under_way = match Reader::open(journal)? {
+        Some(reader) => !reader.unfinished()?.is_empty(),
+        None => false,
+    };
+    Ok(!under_way
+        && operator.run(&["scan", "--exit-code", "-qq"])?.code == Some(i32::from(Exit::NothingFound as u8)))
 }
 
 fn is_won(entry: &Entry) -> bool {

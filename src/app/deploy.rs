@@ -6,7 +6,7 @@ use super::desk;
 use super::scan::{bench, native};
 use super::wire::{self, Wire};
 use crate::cli::Deploy;
-use crate::config::Config;
+use crate::config::{Config, Need};
 use crate::domain::chain::Receipt;
 use crate::domain::cost::next_base_fee;
 use crate::domain::executor;
@@ -45,7 +45,7 @@ pub async fn deploy(config: &Config, arguments: &Deploy, json: bool) -> Result<(
     let signer = desk::signer(config, policy).await?;
     let operator = signer.address();
     let (owner, receiver) = roles(config, operator)?;
-    let wire = wire::market(&unplaced, None, None).await?;
+    let wire = wire::market(&unplaced, Need::Route, None).await?;
     let lock = wire.datadir.lock().exit(Exit::Configuration)?;
     let (path, chain) = (wire.datadir.journal(), config.market.chain_id);
     let journal = tokio::task::spawn_blocking(move || Journal::open(&path, chain, operator))

@@ -1,5 +1,6 @@
 //! The wiring: the only place that sees both the deciding and the outside. One file a command.
 
+pub mod addresses;
 pub mod demo;
 pub mod deploy;
 pub mod desk;

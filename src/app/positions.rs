@@ -4,7 +4,7 @@
 use super::wire::{self, Wire};
 use crate::abi::aave::Pool;
 use crate::cli::Positions;
-use crate::config::Config;
+use crate::config::{Config, Need};
 use crate::domain::chain::Read;
 use crate::domain::prices::Moment;
 use crate::domain::protocol::{Health, Protocol, Unknown};
@@ -38,7 +38,7 @@ struct Line<'a> {
 /// # Errors
 /// Exit code 6 when `--audit` finds a difference.
 pub async fn positions(config: &Config, arguments: &Positions, json: bool) -> Result<()> {
-    let wire = wire::market(config, None, arguments.block).await?;
+    let wire = wire::market(config, Need::Read, arguments.block).await?;
     let mut accounts = wire.keeper.market.accounts();
     if let Some(wanted) = arguments.account {
         accounts.retain(|account| *account == wanted);

@@ -7,7 +7,7 @@ use super::scan::{Bench, bench};
 use super::wire::{self, Wire};
 use crate::abi::executor::Executor;
 use crate::cli::Run;
-use crate::config::{Config, Mode};
+use crate::config::{Config, Mode, Need};
 use crate::domain::chain::Read;
 use crate::domain::executor::Role;
 use crate::domain::keeper::Input;
@@ -55,14 +55,14 @@ pub async fn run(config: &Config, arguments: &Run, json: bool) -> Result<()> {
         (None, None)
     };
     let mut post = Post { _lock: lock, desk };
-    let mut wire = wire::market(config, flight, None).await?;
+    let mut wire = wire::market(config, Need::Route, None).await?;
     let sender = post.desk.as_ref().map(Desk::address);
     let mut bench = bench(config, &wire, sender).await?;
     if let Some(address) = sender {
         check_standing(config, &wire, &bench, address).await?;
     }
     bench.terms.live = live;
-    wire.keeper.engage(bench.terms.clone());
+    wire.keeper.engage(bench.terms.clone(), flight);
     observe::ready(&config.market.name, live, wire.keeper.market.accounts.len(), bench.terms.executor);
     follow(config, arguments, json, &mut wire, &bench, &mut post).await
 }

@@ -5,8 +5,8 @@ use super::hands::{Hands, drive};
 use super::positions::factor;
 use super::wire::{self, Wire};
 use crate::cli::Scan;
-use crate::config::Config;
-use crate::domain::executor::{self, Listing, NOBODY, PLACEHOLDER, Role};
+use crate::config::{Config, Need};
+use crate::domain::executor::{Listing, NOBODY, PLACEHOLDER};
 use crate::domain::keeper::{Input, Terms};
 use crate::domain::plan::{Plan, Skip};
 use crate::domain::protocols::aave_v3::Market;
@@ -123,7 +123,7 @@ pub struct Bench {
 /// # Errors
 /// Tagged with the exit code they mean.
 pub async fn bench(config: &Config, wire: &Wire, sender: Option<Address>) -> Result<Bench> {
-    let market = &wire.keeper.market;
+    let (market, standing) = (&wire.keeper.market, &wire.standing);
     refuse_unknown(market)?;
     let route = config.market.route.ok_or_else(|| eyre!("no route")).exit(Exit::Configuration)?;
     let venue = Venue {
@@ -132,39 +132,10 @@ pub async fn bench(config: &Config, wire: &Wire, sender: Option<Address>) -> Res
         router: route.router,
         wrapped_native: route.wrapped_native,
     };
-    let at = wire.head.block.hash;
-    let name = &config.market.name;
-    for (key, address) in [
-        ("uniswap_v3_factory", venue.factory),
-        ("uniswap_v3_quoter", venue.quoter),
-        ("wrapped_native", venue.wrapped_native),
-    ] {
-        if wire.reader.code(at, address).await.exit(Exit::Network)?.is_empty() {
-            return Err(eyre!("there is no contract at markets.{name}.route.{key} {address} on this chain"))
-                .exit(Exit::Configuration);
-        }
-    }
-    let code = wire.reader.code(at, venue.router).await.exit(Exit::Network)?;
-    let router = Role::of_router(&code)
-        .ok_or_else(|| {
-            eyre!(
-                "markets.{name}.route.uniswap_v3_router {} is neither Uniswap's SwapRouter nor its SwapRouter02: \
-                 set it to one of them",
-                venue.router
-            )
-        })
-        .exit(Exit::Configuration)?;
+    let router = standing.router.ok_or_else(|| eyre!("no router")).exit(Exit::Configuration)?;
     let tokens = market.reserves.keys().copied().collect::<Vec<_>>();
     let listing = Listing::new(market.addresses.pool, &venue, router, &tokens);
     let executor = config.executor.address.unwrap_or(PLACEHOLDER);
-    let deployed = wire.reader.code(at, executor).await.exit(Exit::Network)?;
-    if config.executor.address.is_some() && deployed.as_ref() != executor::code().as_ref() {
-        let what = if deployed.is_empty() { "no contract" } else { "a contract other than our executor" };
-        return Err(eyre!(
-            "there is {what} at executor.address {executor}: run `backstop deploy`, or correct the address"
-        ))
-        .exit(Exit::Configuration);
-    }
     let stage = Stage {
         executor,
         sender: sender.unwrap_or(NOBODY),
@@ -205,12 +176,12 @@ fn refuse_unknown(market: &Market) -> Result<()> {
 /// # Errors
 /// Exit code 4 when asked for with `--exit-code` and nothing was found.
 pub async fn scan(config: &Config, arguments: &Scan, json: bool) -> Result<()> {
-    let mut wire = wire::market(config, None, None).await?;
+    let mut wire = wire::market(config, Need::Route, None).await?;
     let bench = bench(config, &wire, None).await?;
     if let Some(account) = arguments.account {
         wire.keeper.market.accounts.retain(|known, _| *known == account);
     }
-    wire.keeper.engage(bench.terms.clone());
+    wire.keeper.engage(bench.terms.clone(), None);
     let head = wire.head;
     // The earliest the next block can be: what is liquidatable then stays so, but for prices.
     let next_timestamp = head.block.timestamp.saturating_add(1);

@@ -1,12 +1,12 @@
 //! From a configuration to a keeper that knows its market: the node is checked, the market is found from its
 //! addresses provider, its borrowers are indexed and their positions read.
 
+use super::addresses::{self, Standing};
 use super::hands::{Hands, drive};
 use super::index;
-use crate::config::Config;
+use crate::config::{Config, Need};
 use crate::domain::chain::Head;
 use crate::domain::keeper::{Input, Keeper};
-use crate::domain::lane::Flight;
 use crate::domain::protocol::Protocol;
 use crate::domain::protocols::aave_v3::Market;
 use crate::exit::{Exit, ExitExt};
@@ -14,9 +14,8 @@ use crate::io::datadir::DataDir;
 use crate::io::heads::{Heads, Step};
 use crate::io::reader::Reader;
 use crate::io::rpc::{Doing, Rpc};
-use alloy::primitives::{Address, Bytes, U64};
-use eyre::{Result, WrapErr, bail, eyre};
-use serde_json::json;
+use alloy::primitives::U64;
+use eyre::{Result, WrapErr, eyre};
 
 /// A market, known and up to date at one head.
 pub struct Wire {
@@ -26,6 +25,7 @@ pub struct Wire {
     pub keeper: Keeper<Market>,
     pub datadir: DataDir,
     pub head: Head,
+    pub standing: Standing,
 }
 
 /// Connects to the node and makes sure it is the one the configuration means.
@@ -54,7 +54,7 @@ pub async fn connect(config: &Config) -> Result<Rpc> {
 ///
 /// # Errors
 /// Tagged with the exit code they mean.
-pub async fn market(config: &Config, flight: Option<Flight>, block: Option<u64>) -> Result<Wire> {
+pub async fn market(config: &Config, need: Need, flight: Option<Flight>, block: Option<u64>) -> Result<Wire> {
     let rpc = connect(config).await?;
     let reader = Reader::new(rpc.clone(), config.rpc.batch).await.exit(Exit::Network)?;
     let ws = config.rpc.ws.as_ref().map(|url| url.expose().to_owned());
@@ -63,9 +63,9 @@ pub async fn market(config: &Config, flight: Option<Flight>, block: Option<u64>)
         None => newest(&mut heads).await.exit(Exit::Network)?,
         Some(number) => rpc.block(&format!("{number:#x}")).await.exit(Exit::Network)?,
     };
-    expect_code(&rpc, config.market.addresses_provider, &config.market.name).await?;
+    let standing = addresses::check(config, need, &rpc, head).await?;
     let datadir = DataDir::open(&config.datadir, config.market.chain_id).exit(Exit::Configuration)?;
-    let mut keeper = Keeper::new(Market::new(config.market.addresses_provider), flight);
+    let mut keeper = Keeper::new(Market::new(config.market.addresses_provider));
     look_around(&mut keeper, &reader, head)
         .await
         .wrap_err_with(|| {
@@ -89,7 +89,7 @@ pub async fn market(config: &Config, flight: Option<Flight>, block: Option<u64>)
     for borrower in borrowers {
         keeper.market.mark(borrower);
     }
-    let mut wire = Wire { rpc, reader, heads, keeper, datadir, head };
+    let mut wire = Wire { rpc, reader, heads, keeper, datadir, head, standing };
     wire.read_everyone().await.exit(Exit::Network)?;
     Ok(wire)
 }
@@ -156,22 +156,4 @@ async fn look_around(keeper: &mut Keeper<Market>, reader: &Reader, head: Head) -
 async fn newest(heads: &mut Heads) -> Result<Head> {
     heads.look().await?;
     heads.last().ok_or_else(|| eyre!("the node has no block"))
-}
-
-async fn expect_code(rpc: &Rpc, address: Address, market: &str) -> Result<()> {
-    let code: Bytes = rpc
-        .ask("eth_getCode", json!([address, "latest"]))
-        .await
-        .doing("looking at the addresses provider")
-        .exit(Exit::Network)?;
-    let check = || {
-        if code.is_empty() {
-            bail!(
-                "there is no contract at markets.{market}.addresses_provider {address} on this chain: correct the \
-                 address, or rpc.http"
-            );
-        }
-        Ok(())
-    };
-    check().exit(Exit::Configuration)
 }

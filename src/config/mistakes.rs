@@ -42,7 +42,7 @@ pub struct Mistake {
 }
 
 impl Mistake {
-    pub(super) fn new(place: Option<Place>, key: impl Into<String>, what: impl AsRef<str>) -> Self {
+    pub fn new(place: Option<Place>, key: impl Into<String>, what: impl AsRef<str>) -> Self {
         Self { place, key: redact(&key.into()), what: redact(what.as_ref()) }
     }
 }
@@ -67,7 +67,7 @@ pub struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
     /// Sorted: what is missing first, then the file from top to bottom, the environment, the flags.
-    pub(super) fn new(mut all: Vec<Mistake>) -> Self {
+    pub fn new(mut all: Vec<Mistake>) -> Self {
         all.sort();
         all.dedup();
         Self(all)

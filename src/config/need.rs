@@ -27,12 +27,6 @@ pub(super) fn require(config: &Config, need: Need) -> Result<(), Mistakes> {
     }
     if need == Need::Live {
         missing.executor("address", config.executor.address.is_none(), "`backstop deploy` prints it");
-        if config.profit.minimum.is_zero() {
-            missing.say(
-                "profit.minimum_wei",
-                "live mode does not send for nothing: set the least net profit in wei",
-            );
-        }
     }
     if need == Need::Deploy {
         missing.executor("owner", config.executor.owner.is_none(), "who may change the executor");

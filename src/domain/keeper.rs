@@ -58,8 +58,8 @@ pub struct Keeper<P> {
 }
 
 impl<P: Protocol> Keeper<P> {
-    /// `flight` is what a previous run left under way.
-    pub fn new(market: P, flight: Option<Flight>) -> Self {
+    /// A keeper that only keeps the market true.
+    pub fn new(market: P) -> Self {
         Self {
             market,
             terms: None,
@@ -68,16 +68,17 @@ impl<P: Protocol> Keeper<P> {
             rounds: 0,
             head: None,
             next_timestamp: 0,
-            flight,
+            flight: None,
             cooling: BTreeMap::new(),
             recent: VecDeque::new(),
             report: Report::default(),
         }
     }
 
-    /// From now on liquidatable accounts are planned for.
-    pub fn engage(&mut self, terms: Terms) {
+    /// From now on liquidatable accounts are planned for. `flight` is what a previous run left under way.
+    pub fn engage(&mut self, terms: Terms, flight: Option<Flight>) {
         self.terms = Some(terms);
+        self.flight = flight;
     }
 
     pub fn report(&self) -> &Report {
@@ -157,8 +158,8 @@ impl<P: Protocol> Keeper<P> {
         let (Some(flight), Some(head)) = (self.flight.clone(), self.head) else {
             return Err(Halt::Unasked);
         };
-        let policy = self.terms.as_ref().map(|terms| (terms.fees, terms.executor));
-        let Some((policy, executor)) = policy else { return self.settle_more(out) };
+        let terms = self.terms.as_ref().ok_or(Halt::Unasked)?;
+        let (policy, executor) = (terms.fees, terms.executor);
         match lane::order(&flight, &head, news, &policy) {
             Some(Order::Settle(receipt)) => {
                 let kind = flight.kind(receipt.hash).unwrap_or(Kind::Execute);

@@ -159,12 +159,12 @@ impl Skip {
 }
 
 /// Least wrapped native coin a call may bring before it undoes itself: what it promises less the slippage the
-/// operator allows, and never less than `floor`, what gas is expected to cost.
+/// operator allows, and never less than gas is expected to cost, where it promises that much at all.
 ///
 /// # Errors
 /// `Overflow` when the slippage is more than everything.
-pub fn least_profit(gross: Wei, slippage: Bps, floor: Wei) -> Result<Wei, Overflow> {
+pub fn least_profit(gross: Wei, slippage: Bps, gas_cost: Wei) -> Result<Wei, Overflow> {
     let given = gross.times(slippage, Round::Up)?;
     let kept = gross.minus(given).ok_or(Overflow)?;
-    Ok(kept.max(floor.min(gross)))
+    Ok(if gas_cost <= gross { kept.max(gas_cost) } else { kept })
 }
