@@ -67,6 +67,8 @@ pub mod aave {
 
             event Borrow(address indexed reserve, address user, address indexed onBehalfOf, uint256 amount,
                 uint8 interestRateMode, uint256 borrowRate, uint16 indexed referralCode);
+            event Repay(address indexed reserve, address indexed user, address indexed repayer, uint256 amount,
+                bool useATokens);
             event ReserveUsedAsCollateralEnabled(address indexed reserve, address indexed user);
             event ReserveUsedAsCollateralDisabled(address indexed reserve, address indexed user);
             event UserEModeSet(address indexed user, uint8 categoryId);

@@ -1,7 +1,7 @@
 //! The functions of the deployed contracts that the bed itself calls, and no more. The keeper has its own bindings:
 //! the bed must be able to disagree with it.
 
-#![allow(clippy::too_many_arguments)]
+#![allow(clippy::too_many_arguments, reason = "the contracts chose them")]
 
 use alloy::sol;
 

@@ -266,6 +266,7 @@ fn launch(command: Command) -> std::io::Result<Child> {
 #[cfg(target_os = "linux")]
 fn die_with_parent(command: &mut Command) {
     use std::os::unix::process::CommandExt;
+    #[allow(unsafe_code, reason = "std has no safe way to run code between fork and exec")]
     // SAFETY: prctl is a plain system call, allowed between fork and exec.
     unsafe {
         command.pre_exec(|| {

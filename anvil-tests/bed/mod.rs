@@ -11,8 +11,15 @@
 //! # Ok(()) }
 //! ```
 
-// The bed is an edge: it asks the clock and the environment itself, and its sums are small numbers of play money.
-#![allow(clippy::disallowed_methods, clippy::arithmetic_side_effects)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::print_stderr,
+    reason = "the bed is an edge of the tests: it asks the clock and the environment itself, and its sums are small numbers \
+              of play money"
+)]
 
 mod aave;
 mod aave_v30;

@@ -1,6 +1,8 @@
 //! `demo`: the main job from beginning to end on a local chain with the protocol's own contracts. The keeper in it
 //! is this very binary, run as an operator would run it: configuration, keystore, deployed executor, live mode.
 
+#![allow(clippy::disallowed_methods, reason = "a demonstration tells people how long things took")]
+
 use crate::bed::assets::DOLLAR;
 use crate::bed::operator::{Custody, Operator, RECEIVER};
 use crate::bed::{Bed, Fork, Options};
@@ -54,11 +56,7 @@ pub async fn demo(arguments: &Demo, json: bool) -> Result<()> {
     let began = Instant::now();
     stage.act("1/6", "a local chain with the real Aave V3, Uniswap V3 and Chainlink contracts").await?;
     let bed = Bed::obtain(Options::default(), |line| out::aside(&format!("      {line}"))).await?;
-    stage.tell(&format!(
-        "chain A at {}, up and filled in {:.1} s",
-        bed.http(),
-        began.elapsed().as_secs_f32()
-    ))?;
+    stage.tell(&format!("chain A at {}, up and filled in {:.1?}", bed.http(), began.elapsed()))?;
 
     stage.act("2/6", "a fork of it, which is what the keeper will see").await?;
     let fork = bed.fork().await?;
@@ -207,12 +205,12 @@ fn conclude(stage: &Stage, won: &[Won], received: Wei, began: Instant) -> Result
     let show = |wei: Wei| super::scan::native(Net::Gain(wei));
     out::line("")?;
     out::line(&format!(
-        "{} liquidations, {} WETH of profit at the receiver ({} booked), {} after gas, in {:.0} s.",
+        "{} liquidations, {} WETH of profit at the receiver ({} booked), {} after gas, in {} s.",
         won.len(),
         show(received),
         show(booked),
         show(net),
-        began.elapsed().as_secs_f32()
+        began.elapsed().as_secs()
     ))?;
     ensure!(received == booked && received.0 > U256::ZERO, "what arrived is not what was booked");
     out::line("Next: point it at your node, read-only:  backstop --help")

@@ -124,6 +124,10 @@ async fn follow(
     let mut pause = FIRST_RETRY;
     loop {
         if let Some(input) = next.take() {
+            #[allow(
+                clippy::disallowed_methods,
+                reason = "how long a head took is told, nothing is decided by it"
+            )]
             let began = Instant::now();
             if let Input::Head { dropped, .. } = &input
                 && !dropped.is_empty()

@@ -113,7 +113,11 @@ pub(super) const PREFIX: &str = "BACKSTOP_";
 pub(super) const NOT_KEYS: [&str; 2] = ["BACKSTOP_CONFIG", "BACKSTOP_ANVIL"];
 
 /// Letters to insert, remove, replace or swap with their neighbour to make `a` of `b`.
-#[allow(clippy::arithmetic_side_effects, reason = "indices and counts of two short words")]
+#[allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "indices and counts of two short words"
+)]
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before: Vec<usize> = Vec::new();

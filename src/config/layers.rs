@@ -33,6 +33,7 @@ pub struct Flag {
 impl Sources {
     /// The environment and the working directory of this process.
     pub fn of_process() -> Self {
+        #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
         let environment =
             std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value)).collect();
         // A directory that is gone leaves relative paths as they are.

@@ -5,16 +5,20 @@
 //! block's time; each opportunity is sized against real quotes; what pays is tried; what passed is submitted
 //! when the lane is free.
 
-use super::chain::{Answer, BlockRef, Head, Log, Read};
-use super::cost::{FeePolicy, Fees, fees, next_base_fee};
+mod facts;
+
+pub use facts::{Effect, Halt, Input, Report, Terms};
+
+use super::chain::{Answer, BlockRef, Head, Log};
+use super::cost::{fees, next_base_fee};
 use super::executor::{Order as CallOrder, call_data};
 use super::lane::{self, Attempt, Flight, Kind, News, Order};
 use super::plan::{Draft, Plan, Proposal, Reason, Skip, Trial, least_profit};
 use super::prices::Moment;
-use super::protocol::{Opportunity, Protocol, Undecodable};
-use super::route::{Knowledge, Known, Question, Venue};
+use super::protocol::{Opportunity, Protocol};
+use super::route::{Knowledge, Known, Question};
 use super::size::{Scope, best};
-use super::units::{Bps, FeePerGas, Net, Wei};
+use super::units::{FeePerGas, Net, Wei};
 use super::verdict::{self, Outcome, Verdict};
 use alloy::primitives::{Address, B256};
 use std::collections::{BTreeMap, VecDeque};
@@ -29,96 +33,6 @@ const REMEMBERED: usize = 256;
 const POOLS_AGE: u64 = 300;
 /// Blocks an account is left alone after a transaction of ours for it failed.
 const COOLDOWN: u64 = 10;
-
-/// What the operator wants. Without it the keeper only keeps the market true.
-#[derive(Clone, Debug)]
-pub struct Terms {
-    pub venue: Venue,
-    /// The lending pool that is called to liquidate.
-    pub lender: Address,
-    pub executor: Address,
-    /// Assets whose pools with the debt may lend it.
-    pub partners: Vec<Address>,
-    pub minimum: Wei,
-    pub slippage: Bps,
-    pub fees: FeePolicy,
-    /// Sign and send; otherwise decide and say so.
-    pub live: bool,
-}
-
-/// A fact.
-#[derive(Clone, Debug)]
-pub enum Input {
-    Head {
-        dropped: Vec<BlockRef>,
-        /// The new blocks and their logs, oldest first.
-        added: Vec<(Head, Vec<Log>)>,
-        /// Logs do not cover what changed.
-        jumped: bool,
-        /// When the next block is expected, seconds since 1970.
-        next_timestamp: u64,
-    },
-    /// To `Effect::Read`.
-    Answers(Vec<Answer>),
-    /// To `Effect::Try`.
-    Trials(Vec<Trial>),
-    /// To `Effect::Follow`.
-    News(News),
-    /// To `Effect::Submit` and `Effect::Withdraw`: what was journaled and sent.
-    Flying { intent: i64, nonce: u64, attempt: Attempt },
-    /// To `Effect::Submit`: nothing was sent.
-    Grounded,
-}
-
-/// What the hands are to do, in order. A head is dealt with when nothing is left to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Ask contracts at this block. `apart`: one call each, as quotes may burn what gas they are given.
-    Read { at: BlockRef, reads: Vec<Read>, apart: bool },
-    /// Run these calls as of this block, at the next block's time.
-    Try { at: Head, timestamp: u64, base_fee: FeePerGas, proposals: Vec<Proposal> },
-    /// Sign, commit to the journal, send.
-    Submit(Box<Plan>),
-    /// Sign and journal a transaction to ourselves with the flight's nonce, send.
-    Withdraw { flight: Box<Flight>, fees: Fees },
-    /// Send the journaled bytes with this hash once more.
-    Resend(B256),
-    /// Ask for receipts and our next nonce.
-    Follow(Box<Flight>),
-    /// The flight is over.
-    Book { flight: Box<Flight>, verdict: Box<Verdict>, receipt: Option<Box<super::chain::Receipt>> },
-}
-
-/// What was decided about one head.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
-    pub head: Option<Head>,
-    /// Accounts were judged at this head; while a transaction is under way they are not.
-    pub judged: bool,
-    pub plans: Vec<Plan>,
-    pub skips: Vec<Skip>,
-    /// Accounts whose health could not be judged.
-    pub unknown: usize,
-}
-
-/// What makes the keeper stop rather than go on.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Halt {
-    #[error(transparent)]
-    Undecodable(#[from] Undecodable),
-    #[error(
-        "the pool runs revision {0}, which this version of backstop does not know: it is observed, never acted on"
-    )]
-    UnknownRevision(u64),
-    #[error("no end to the questions about block {0}")]
-    Endless(u64),
-    #[error(
-        "nonce {0} of our key was used by a transaction that is not in the journal: the key is used elsewhere, or stolen"
-    )]
-    ForeignNonce(u64),
-    #[error("an answer came that nothing had asked for")]
-    Unasked,
-}
 
 /// Where in a head's life we are.
 enum Phase {
@@ -187,10 +101,7 @@ impl<P: Protocol> Keeper<P> {
             Input::Answers(answers) => self.on_answers(&answers, out),
             Input::Trials(trials) => self.on_trials(trials, out),
             Input::News(news) => self.on_news(&news, out),
-            Input::Flying { intent, nonce, attempt } => {
-                self.on_flying(intent, nonce, attempt);
-                Ok(())
-            }
+            Input::Flying { intent, nonce, attempt } => self.on_flying(intent, nonce, attempt),
             Input::Grounded => Ok(()),
         }
     }
@@ -204,15 +115,23 @@ impl<P: Protocol> Keeper<P> {
         out: &mut Vec<Effect>,
     ) -> Result<(), Halt> {
         for block in dropped {
-            if let Some((_, logs)) = self.recent.iter().find(|(hash, _)| *hash == block.hash) {
-                logs.iter().for_each(|log| self.market.on_log(log));
+            match self.recent.iter().find(|(hash, _)| *hash == block.hash) {
+                Some((_, logs)) => logs.iter().for_each(|log| self.market.on_log(log)),
+                // What it had changed is not known.
+                None => self.market.mark_all(),
             }
         }
         self.recent.retain(|(hash, _)| !dropped.iter().any(|block| block.hash == *hash));
+        // The first head, given once or again, stands for all before it, and a jump has no logs: neither can be
+        // taken back by them.
+        let known = self.head.map(|head| head.block.hash);
+        let has_logs = known.is_some() && !jumped;
         for (head, logs) in added {
             logs.iter().for_each(|log| self.market.on_log(log));
             self.head = Some(head);
-            self.recent.push_back((head.block.hash, logs));
+            if has_logs && known != Some(head.block.hash) {
+                self.recent.push_back((head.block.hash, logs));
+            }
         }
         while self.recent.len() > REMEMBERED {
             self.recent.pop_front();
@@ -281,12 +200,15 @@ impl<P: Protocol> Keeper<P> {
     }
 
     /// A transaction was signed, journaled and handed to the node.
-    fn on_flying(&mut self, intent: i64, nonce: u64, attempt: Attempt) {
+    fn on_flying(&mut self, intent: i64, nonce: u64, attempt: Attempt) -> Result<(), Halt> {
         if let Some(flight) = self.flight.as_mut().filter(|flight| flight.intent == intent) {
             flight.attempts.push(attempt);
-            return;
+            return Ok(());
         }
-        let (Some(plan), Some(head)) = (self.report.plans.first(), self.head) else { return };
+        // To forget it would be to sign its nonce a second time.
+        let (Some(plan), Some(head)) = (self.report.plans.first(), self.head) else {
+            return Err(Halt::Unasked);
+        };
         self.flight = Some(Flight {
             intent,
             nonce,
@@ -295,6 +217,7 @@ impl<P: Protocol> Keeper<P> {
             late_at: head.block.number.saturating_add(lane::PATIENCE),
             attempts: vec![attempt],
         });
+        Ok(())
     }
 
     /// Asks for what is not true yet, or goes on to judge.
@@ -373,7 +296,8 @@ impl<P: Protocol> Keeper<P> {
     fn search_more(&mut self, out: &mut Vec<Effect>) -> Result<(), Halt> {
         let head = self.head.ok_or(Halt::Unasked)?;
         let (Some(terms), Phase::Searching { opportunities, .. }) = (&self.terms, &self.phase) else {
-            return Ok(self.finish(out));
+            self.finish(out);
+            return Ok(());
         };
         let scope = Scope {
             protocol: &self.market,

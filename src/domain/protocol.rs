@@ -30,6 +30,8 @@ pub enum Unknown {
     StableDebt(Address),
     #[error("reserve {0} could not be read or runs token code this version does not know")]
     Reserve(Address),
+    #[error("account {0} holds a reserve that is not in the market's list")]
+    Unlisted(Address),
     #[error("e-mode category {0} could not be read")]
     EMode(u8),
     #[error(transparent)]

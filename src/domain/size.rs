@@ -287,10 +287,10 @@ impl Deal {
             return self.same_asset(knowledge);
         }
         if self.debt == self.native {
-            return self.into_native_debt(knowledge);
+            return self.native_debt(knowledge);
         }
         if self.collateral == self.native {
-            return self.from_native_collateral(knowledge);
+            return self.native_collateral(knowledge);
         }
         let ways = [self.through_native(knowledge), self.direct(knowledge)];
         if ways.iter().any(|way| matches!(way, Known::NotYet)) {
@@ -320,7 +320,7 @@ impl Deal {
         done(vec![sale], vec![self.collateral, self.native], vec![tier], proceeds)
     }
 
-    fn into_native_debt(&self, knowledge: &mut Knowledge) -> Way {
+    fn native_debt(&self, knowledge: &mut Knowledge) -> Way {
         let (tier, proceeds) =
             found!(knowledge.best_sale(self.collateral, self.debt, self.seized, self.locked));
         let Some(left) = proceeds.minus(self.missing) else { return Known::Yes(Err(Reason::Unprofitable)) };
@@ -328,7 +328,7 @@ impl Deal {
         done(vec![sale], vec![self.collateral, self.debt], vec![tier], left)
     }
 
-    fn from_native_collateral(&self, knowledge: &mut Knowledge) -> Way {
+    fn native_collateral(&self, knowledge: &mut Knowledge) -> Way {
         let (tier, given) =
             found!(knowledge.best_purchase(self.collateral, self.debt, self.missing, self.locked));
         let Some(left) = self.seized.minus(given) else { return Known::Yes(Err(Reason::Unprofitable)) };

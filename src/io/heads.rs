@@ -50,6 +50,7 @@ impl Heads {
     /// Looks every `poll`, and at once when the node at `ws` announces a head.
     pub fn new(rpc: Rpc, ws: Option<String>, poll: Duration) -> Self {
         let (sender, hints) = mpsc::channel(1);
+        #[allow(clippy::disallowed_methods, reason = "`subscription` owns it; its end only means polling")]
         let subscription = ws.map(|url| tokio::task::spawn(announce(url, sender)));
         Self { rpc, known: VecDeque::new(), poll, hints, subscription }
     }

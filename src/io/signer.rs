@@ -308,7 +308,7 @@ fn from_hex(secret: &SecretString) -> Result<PrivateKeySigner> {
 /// When the system refuses.
 pub fn harden() -> Result<()> {
     #[cfg(target_os = "linux")]
-    #[allow(unsafe_code)]
+    #[allow(unsafe_code, reason = "the system call has no safe wrapper in std")]
     {
         let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         // SAFETY: the call reads the struct, which outlives it.

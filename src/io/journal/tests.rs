@@ -129,7 +129,7 @@ async fn what_was_recorded_is_there_after_a_kill_bytes_and_all() {
 
 /// Not a test of its own: the process that the next test starts, and that dies.
 #[tokio::test]
-#[allow(clippy::disallowed_methods)]
+#[allow(clippy::disallowed_methods, reason = "the parent names the folder in the environment")]
 async fn aborting_child() {
     let Some(dir) = std::env::var_os(ABORTS) else { return };
     let signer = key(CHAIN, 0x11);

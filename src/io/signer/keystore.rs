@@ -156,7 +156,7 @@ fn is_private(_: &Metadata) -> bool {
 }
 
 #[cfg(target_os = "linux")]
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "the system call has no safe wrapper in std")]
 fn is_root() -> bool {
     // SAFETY: has no arguments and cannot fail.
     unsafe { libc::geteuid() == 0 }

@@ -42,10 +42,12 @@ impl Market {
         let mut collateral = U256::ZERO;
         let mut weighted = U256::ZERO;
         let mut debt = U256::ZERO;
+        let mut unlisted = judged.account.bitmap;
         for reserve in self.reserves.values() {
             if !judged.account.touches(reserve.id) {
                 continue;
             }
+            Account::clear(&mut unlisted, reserve.id);
             if !reserve.tokens_known {
                 return Err(Unknown::Reserve(reserve.asset));
             }
@@ -58,6 +60,9 @@ impl Market {
             if judged.account.borrows(reserve.id) {
                 debt = math::add(debt, judged.debt_value(reserve, price)?)?;
             }
+        }
+        if !unlisted.is_zero() {
+            return Err(Unknown::Unlisted(account));
         }
         let factor = if debt.is_zero() {
             HealthFactor::MAX

@@ -34,7 +34,9 @@ impl Market {
                 self.marks.accounts.insert(account, Stage::Bitmap);
             }
             return;
-        } else if topic == Pool::ReserveUsedAsCollateralEnabled::SIGNATURE_HASH
+        } else if topic == Pool::Repay::SIGNATURE_HASH
+            // Stable-rate debt has a token of its own, which is not among the sources.
+            || topic == Pool::ReserveUsedAsCollateralEnabled::SIGNATURE_HASH
             || topic == Pool::ReserveUsedAsCollateralDisabled::SIGNATURE_HASH
         {
             indexed(log, 2)

@@ -52,7 +52,7 @@ pub fn scale(a: U256, b: U256, d: U256, rounding: Rounding) -> Checked {
     let product = mul(a, b)?;
     match rounding {
         Rounding::Floor => div(product, d),
-        Rounding::HalfUp => div(add(product, d >> 1)?, d),
+        Rounding::HalfUp => div(add(product, d.wrapping_shr(1))?, d),
         Rounding::Ceil => {
             let quotient = div(product, d)?;
             if product.checked_rem(d).is_some_and(|rest| !rest.is_zero()) {

@@ -1,4 +1,4 @@
-//! Aave V3 and its forks. `state` is what we hold, `logs` and `reads` keep it true, `health` and `liquidation`
+//! Aave V3 and its forks. `state` is what we hold, `logs`, `reads` and `settle` keep it true, `health` and `liquidation`
 //! are the contract's arithmetic, `rules` says how the releases differ.
 
 mod health;
@@ -7,6 +7,7 @@ mod logs;
 pub mod math;
 mod reads;
 pub mod rules;
+mod settle;
 pub mod state;
 
 pub use logs::borrower;

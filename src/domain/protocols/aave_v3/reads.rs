@@ -1,20 +1,17 @@
 //! The questions that make a market true again, and what their answers mean. One table says both: a `Subject`
-//! names a question, `question` asks it, `understand` reads its answer. Nothing is taken over unless every
-//! answer of the round could be understood.
+//! names a question, `question` asks it, `understand` reads its answer. `settle` takes the facts over.
 
-use super::rules::{EModeForm, Rules};
-use super::state::{Configuration, EMode, Market, Reserve, Stage};
+use super::rules::EModeForm;
+use super::state::{Market, Reserve, Stage};
 use crate::abi::aave::{EModeCategory, Oracle, Pool, PoolAddressesProvider, ReserveData, Sentinel, Token};
 use crate::abi::erc20::Erc20;
-use crate::domain::chain::{Answer, BlockRef, Read};
-use crate::domain::protocol::{Settled, Undecodable};
-use crate::domain::units::{Amount, Price};
+use crate::domain::chain::{Answer, Read};
 use alloy::primitives::{Address, Bytes, U256};
 use alloy::sol_types::{SolCall, SolValue};
 
 /// What one question is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Subject {
+pub(super) enum Subject {
     Pool,
     Configurator,
     PriceOracle,
@@ -44,7 +41,7 @@ enum Subject {
 }
 
 /// What one answer means.
-enum Fact {
+pub(super) enum Fact {
     Address(Subject, Address),
     Number(Subject, U256),
     Text(Address, String),
@@ -61,7 +58,7 @@ impl Market {
     }
 
     /// In rounds, since later questions depend on earlier answers.
-    fn subjects(&self) -> Vec<Subject> {
+    pub(super) fn subjects(&self) -> Vec<Subject> {
         let marks = &self.marks;
         if marks.addresses {
             return vec![
@@ -134,7 +131,7 @@ impl Market {
         }
     }
 
-    fn question(&self, subject: Subject) -> Read {
+    pub(super) fn question(&self, subject: Subject) -> Read {
         let found = &self.addresses;
         let token = |asset: Address, pick: fn(&Reserve) -> Address| {
             self.reserves.get(&asset).map_or(Address::ZERO, pick)
@@ -198,242 +195,9 @@ impl Market {
         };
         Read { to, data: data.into() }
     }
-
-    /// Takes over the answers to `questions()`, all or none.
-    pub(super) fn take(&mut self, at: BlockRef, answers: &[Answer]) -> Result<Settled, Undecodable> {
-        let subjects = self.subjects();
-        if subjects.len() != answers.len() {
-            return Err(Undecodable {
-                what: "the round".into(),
-                contract: self.addresses.pool,
-                why: format!("{} questions got {} answers", subjects.len(), answers.len()),
-            });
-        }
-        let facts = subjects
-            .iter()
-            .zip(answers)
-            .map(|(subject, answer)| {
-                understand(*subject, answer).map_err(|why| {
-                    let contract = self.question(*subject).to;
-                    Undecodable { what: format!("{subject:?}"), contract, why }
-                })
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        self.clear_marks();
-        let mut settled = Settled { values: facts.len(), unknown_revision: None };
-        for fact in facts {
-            self.apply(fact, &mut settled);
-        }
-        self.at = Some(at);
-        Ok(settled)
-    }
-
-    /// Forgets the marks that this round answers; `apply` sets those of the next round.
-    fn clear_marks(&mut self) {
-        let marks = &mut self.marks;
-        if std::mem::take(&mut marks.addresses) {
-            return;
-        }
-        if std::mem::take(&mut marks.reserve_list) {
-            return;
-        }
-        if !marks.tokens.is_empty() {
-            marks.tokens.clear();
-            return;
-        }
-        marks.token_code.clear();
-        marks.pool = false;
-        marks.reserves.clear();
-        marks.prices.clear();
-        marks.emodes.clear();
-        marks.accounts.clear();
-    }
-
-    fn apply(&mut self, fact: Fact, settled: &mut Settled) {
-        match fact {
-            Fact::Address(subject, address) => self.apply_address(subject, address),
-            Fact::Number(subject, number) => self.apply_number(subject, number, settled),
-            Fact::Text(asset, symbol) => {
-                if let Some(reserve) = self.reserves.get_mut(&asset) {
-                    reserve.symbol = symbol;
-                }
-            }
-            Fact::List(assets) => {
-                self.reserves.retain(|asset, _| assets.contains(asset));
-                self.marks.tokens.extend(&assets);
-            }
-            Fact::Reserve(Subject::Tokens(asset), data) => self.introduce(asset, &data),
-            Fact::Reserve(subject, data) => {
-                if let Subject::Reserve(asset) = subject
-                    && let Some(reserve) = self.reserves.get_mut(&asset)
-                {
-                    refresh(reserve, &data);
-                }
-            }
-            Fact::Category(id, category) => {
-                if !category.priceSource.is_zero() {
-                    self.marks.prices.insert(category.priceSource);
-                }
-                let collaterals = self.emodes.get(&id).map_or(0, |known| known.collaterals);
-                self.emodes.insert(
-                    id,
-                    EMode {
-                        threshold: U256::from(category.liquidationThreshold),
-                        bonus: U256::from(category.liquidationBonus),
-                        price_source: category.priceSource,
-                        collaterals,
-                        label: plain(&category.label),
-                    },
-                );
-            }
-            Fact::Nothing(Subject::Price(asset)) => self.prices.set(asset, None),
-            Fact::Nothing(Subject::SupplyTokenCode(asset) | Subject::DebtTokenCode(asset)) => {
-                if let Some(reserve) = self.reserves.get_mut(&asset) {
-                    reserve.tokens_known = false;
-                }
-            }
-            Fact::Nothing(_) => {}
-        }
-    }
-
-    fn apply_address(&mut self, subject: Subject, address: Address) {
-        let found = &mut self.addresses;
-        match subject {
-            Subject::Pool => found.pool = address,
-            Subject::Configurator => found.configurator = address,
-            Subject::PriceOracle => found.oracle = address,
-            Subject::DataProvider => found.data_provider = address,
-            Subject::SentinelAddress => {
-                found.sentinel = address;
-                self.liquidation_allowed = address.is_zero();
-                self.marks.reserve_list = true;
-            }
-            _ => {}
-        }
-    }
-
-    fn apply_number(&mut self, subject: Subject, number: U256, settled: &mut Settled) {
-        match subject {
-            Subject::Revision => self.recognise(number, settled),
-            Subject::FlashPremium => self.flash_premium = number,
-            Subject::BaseUnit => self.base_unit = number,
-            Subject::Allowed => self.liquidation_allowed = !number.is_zero(),
-            Subject::Price(asset) => self.prices.set(asset, Some(Price(number))),
-            Subject::SupplyTokenCode(asset) | Subject::DebtTokenCode(asset) => {
-                let is_supply = matches!(subject, Subject::SupplyTokenCode(_));
-                let known = self.rules.is_some_and(|rules| {
-                    let (supply, debt) = rules.token_revisions;
-                    let revisions = if is_supply { supply } else { debt };
-                    revisions.iter().any(|revision| U256::from(*revision) == number)
-                });
-                if let Some(reserve) = self.reserves.get_mut(&asset) {
-                    reserve.tokens_known = known && (is_supply || reserve.tokens_known);
-                }
-            }
-            Subject::Liquidity(asset) => {
-                if let Some(reserve) = self.reserves.get_mut(&asset) {
-                    reserve.available = Amount(number);
-                }
-            }
-            Subject::VirtualLiquidity(asset) => {
-                if let Some(reserve) = self.reserves.get_mut(&asset) {
-                    reserve.available = reserve.available.min(Amount(number));
-                }
-            }
-            Subject::Grace(asset) => {
-                if let Some(reserve) = self.reserves.get_mut(&asset) {
-                    reserve.grace_until = number.saturating_to();
-                }
-            }
-            Subject::CategoryBitmap(id) => {
-                if let Some(category) = self.emodes.get_mut(&id) {
-                    category.collaterals = number.saturating_to();
-                }
-            }
-            Subject::Bitmap(account) => {
-                let held = self.accounts.entry(account).or_default();
-                held.bitmap = number;
-                held.balances.clear();
-                self.marks.accounts.insert(account, Stage::Balances);
-                if number.is_zero() {
-                    self.marks.accounts.remove(&account);
-                }
-            }
-            Subject::AccountEMode(account) => {
-                let id = number.saturating_to::<u8>();
-                self.accounts.entry(account).or_default().emode = id;
-                if id != 0 && !self.emodes.contains_key(&id) {
-                    self.marks.emodes.insert(id);
-                }
-            }
-            Subject::Supply(account, id) => self.balances(account, id).supply = number,
-            Subject::Debt(account, id) => self.balances(account, id).debt = number,
-            Subject::StableDebt(account, id) => {
-                self.balances(account, id).has_stable_debt = !number.is_zero();
-            }
-            _ => {}
-        }
-    }
-
-    fn balances(&mut self, account: Address, id: u16) -> &mut super::state::Balances {
-        self.accounts.entry(account).or_default().balances.entry(id).or_default()
-    }
-
-    fn recognise(&mut self, number: U256, settled: &mut Settled) {
-        let revision = number.saturating_to();
-        if revision != self.revision {
-            self.revision = revision;
-            self.rules = Rules::of_pool_revision(revision);
-            self.marks.token_code.extend(self.reserves.keys());
-        }
-        if self.rules.is_none() {
-            settled.unknown_revision = Some(revision);
-        }
-    }
-
-    /// A reserve seen for the first time, or whose tokens may have changed.
-    fn introduce(&mut self, asset: Address, data: &ReserveData) {
-        let mut reserve = Reserve {
-            id: data.id,
-            asset,
-            symbol: String::new(),
-            decimals: 0,
-            a_token: data.aTokenAddress,
-            debt_token: data.variableDebtTokenAddress,
-            stable_debt_token: data.stableDebtTokenAddress,
-            configuration: Configuration::default(),
-            liquidity_index: U256::ZERO,
-            borrow_index: U256::ZERO,
-            liquidity_rate: U256::ZERO,
-            borrow_rate: U256::ZERO,
-            last_update: 0,
-            available: Amount::ZERO,
-            grace_until: 0,
-            tokens_known: false,
-        };
-        if self.rules.is_some_and(|rules| !rules.has_stable_debt) {
-            reserve.stable_debt_token = Address::ZERO;
-        }
-        refresh(&mut reserve, data);
-        self.reserves.insert(asset, reserve);
-        self.marks.pool = true;
-        self.marks.token_code.insert(asset);
-        self.marks.reserves.insert(asset);
-        self.marks.prices.insert(asset);
-    }
 }
 
-fn refresh(reserve: &mut Reserve, data: &ReserveData) {
-    reserve.configuration = Configuration(data.configuration);
-    reserve.decimals = reserve.configuration.decimals();
-    reserve.liquidity_index = U256::from(data.liquidityIndex);
-    reserve.borrow_index = U256::from(data.variableBorrowIndex);
-    reserve.liquidity_rate = U256::from(data.currentLiquidityRate);
-    reserve.borrow_rate = U256::from(data.currentVariableBorrowRate);
-    reserve.last_update = data.lastUpdateTimestamp.to::<u64>();
-}
-
-fn understand(subject: Subject, answer: &Answer) -> Result<Fact, String> {
+pub(super) fn understand(subject: Subject, answer: &Answer) -> Result<Fact, String> {
     let data = match &answer.0 {
         Some(data) if !data.is_empty() => data,
         _ => {
@@ -488,7 +252,7 @@ fn symbol(asset: Address, data: &Bytes) -> String {
     }
 }
 
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_alphanumeric() || "._-+/$ ".contains(*c)).take(24).collect()
 }
 

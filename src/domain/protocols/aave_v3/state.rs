@@ -6,7 +6,7 @@ use super::rules::{EModeForm, Rules};
 use crate::domain::chain::BlockRef;
 use crate::domain::prices::Prices;
 use crate::domain::units::{Amount, Overflow};
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, U256, uint};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the market's contracts are, all found from the addresses provider.
@@ -26,18 +26,20 @@ pub struct Addresses {
 pub struct Configuration(pub U256);
 
 impl Configuration {
-    fn bits(self, from: usize, width: usize) -> u64 {
-        let mask = U256::from(1_u64.checked_shl(width as u32).map_or(u64::MAX, |bit| bit.saturating_sub(1)));
-        ((self.0 >> from) & mask).to::<u64>()
+    fn sixteen(self, from: usize) -> U256 {
+        self.0.wrapping_shr(from) & uint!(0xffff_U256)
+    }
+    fn eight(self, from: usize) -> u8 {
+        self.0.wrapping_shr(from).byte(0)
     }
     pub fn threshold(self) -> U256 {
-        U256::from(self.bits(16, 16))
+        self.sixteen(16)
     }
     pub fn bonus(self) -> U256 {
-        U256::from(self.bits(32, 16))
+        self.sixteen(32)
     }
     pub fn decimals(self) -> u8 {
-        self.bits(48, 8) as u8
+        self.eight(48)
     }
     pub fn is_active(self) -> bool {
         self.0.bit(56)
@@ -49,11 +51,11 @@ impl Configuration {
         self.0.bit(63)
     }
     pub fn protocol_fee(self) -> U256 {
-        U256::from(self.bits(152, 16))
+        self.sixteen(152)
     }
     /// Up to 3.1: the one category this reserve is in.
     pub fn emode_category(self) -> u8 {
-        self.bits(168, 8) as u8
+        self.eight(168)
     }
 }
 
@@ -84,9 +86,9 @@ pub struct Reserve {
 }
 
 impl Reserve {
-    /// `10^decimals`.
+    /// `10^decimals`; zero, by which nothing can be divided, where that does not fit.
     pub fn unit(&self) -> U256 {
-        U256::from(10).pow(U256::from(self.configuration.decimals()))
+        U256::from(10).checked_pow(U256::from(self.configuration.decimals())).unwrap_or_default()
     }
 
     fn elapsed(&self, now: u64) -> u64 {
@@ -167,6 +169,12 @@ impl Account {
     }
     pub fn touches(&self, id: u16) -> bool {
         self.borrows(id) || self.collateralizes(id)
+    }
+    /// `bitmap` without both bits of this reserve.
+    pub fn clear(bitmap: &mut U256, id: u16) {
+        let first = usize::from(id).saturating_mul(2);
+        bitmap.set_bit(first, false);
+        bitmap.set_bit(first.saturating_add(1), false);
     }
 }
 
