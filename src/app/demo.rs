@@ -136,9 +136,9 @@ async fn watch(stage: &Stage, fork: &Fork, operator: &Operator, market: &str) ->
                 "block {}  {}  health {} -> {}  profit {} WETH  gas {}",
                 one.block,
                 one.account,
-                super::positions::factor(one.health_before),
-                super::positions::factor(one.health_after),
-                super::scan::native(Net::Gain(one.profit_wei)),
+                super::show::factor(one.health_before),
+                super::show::factor(one.health_after),
+                super::show::native(Net::Gain(one.profit_wei)),
                 one.gas
             ))?;
             stage.tell(&format!("         {}", one.transaction))?;
@@ -202,7 +202,7 @@ fn conclude(stage: &Stage, won: &[Won], received: Wei, began: Instant) -> Result
             "v": 1, "liquidations": won, "profit_wei": booked, "received_wei": received, "net_wei": net,
         }));
     }
-    let show = |wei: Wei| super::scan::native(Net::Gain(wei));
+    let show = |wei: Wei| super::show::native(Net::Gain(wei));
     out::line("")?;
     out::line(&format!(
         "{} liquidations, {} WETH of profit at the receiver ({} booked), {} after gas, in {} s.",

@@ -2,8 +2,9 @@
 //! configuration. The deployment is journaled like anything that is signed: interrupted, it is finished by
 //! running it again.
 
+use super::bench::bench;
 use super::desk;
-use super::scan::{bench, native};
+use super::show::native;
 use super::wire::{self, Wire};
 use crate::cli::Deploy;
 use crate::config::{Config, Need};

@@ -26,18 +26,25 @@ impl<'a> Hands<'a> {
 /// Gives the keeper one fact and carries out everything that follows from it.
 ///
 /// # Errors
-/// When an effect fails (the fact may be given again), or the keeper halts.
+/// When an effect fails (the fact may be given again), or the keeper halts: what has ended is booked before.
 pub async fn drive<P: Protocol>(keeper: &mut Keeper<P>, input: Input, hands: &mut Hands<'_>) -> Result<()> {
+    let mut next = Some(input);
     let mut effects = Vec::new();
-    keeper.step(input, &mut effects).exit(Exit::Refused)?;
-    let mut queue = VecDeque::from(std::mem::take(&mut effects));
-    while let Some(effect) = queue.pop_front() {
-        if let Some(answer) = hands.perform(effect).await? {
-            keeper.step(answer, &mut effects).exit(Exit::Refused)?;
+    let mut queue = VecDeque::new();
+    loop {
+        if let Some(input) = next.take() {
+            let step = keeper.step(input, &mut effects);
             queue.extend(effects.drain(..));
+            if let Err(halt) = step {
+                for effect in queue.into_iter().filter(|effect| matches!(effect, Effect::Book { .. })) {
+                    hands.perform(effect).await?;
+                }
+                return Err(halt).exit(Exit::Refused);
+            }
         }
+        let Some(effect) = queue.pop_front() else { return Ok(()) };
+        next = hands.perform(effect).await?;
     }
-    Ok(())
 }
 
 impl Hands<'_> {

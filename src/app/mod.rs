@@ -1,6 +1,7 @@
 //! The wiring: the only place that sees both the deciding and the outside. One file a command.
 
 pub mod addresses;
+pub mod bench;
 pub mod demo;
 pub mod deploy;
 pub mod desk;
@@ -11,4 +12,5 @@ pub mod observe;
 pub mod positions;
 pub mod run;
 pub mod scan;
+pub mod show;
 pub mod wire;

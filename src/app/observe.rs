@@ -1,7 +1,7 @@
 //! What happened, in words: one function an event, so that level, fields and wording are decided in one place.
 //! Log lines go to standard error; what a dry run would send is its result and goes to standard output.
 
-use super::scan::{Opportunity, Skipped, native, tell};
+use super::show::{Opportunity, Skipped, native, tell};
 use crate::domain::chain::Receipt;
 use crate::domain::keeper::Report;
 use crate::domain::lane::Flight;
@@ -170,7 +170,7 @@ impl Printed {
                 let told = tell(market, plan);
                 out::line(&format!(
                     "would send  block {block}  {account}  health {}  seize {}  repay {}  net {}  gas {}  {}",
-                    super::positions::factor(plan.proposal.draft.health),
+                    super::show::factor(plan.proposal.draft.health),
                     told.seize,
                     told.repay,
                     native(plan.net),

@@ -1,6 +1,7 @@
 //! `positions`: every borrower with collateral, debt and health factor as of one block, by our arithmetic; with
 //! `--audit`, next to the contract's own answer at that block.
 
+use super::show::factor;
 use super::wire::{self, Wire};
 use crate::abi::aave::Pool;
 use crate::cli::Positions;
@@ -11,7 +12,7 @@ use crate::domain::protocol::{Health, Protocol, Unknown};
 use crate::domain::units::{Base, HealthFactor, show};
 use crate::exit::{Exit, ExitExt};
 use crate::io::out;
-use alloy::primitives::{Address, U256};
+use alloy::primitives::Address;
 use alloy::sol_types::SolCall;
 use comfy_table::Table;
 use eyre::{Result, eyre};
@@ -188,9 +189,4 @@ fn print_table(config: &Config, wire: &Wire, rows: &[Row<'_>]) -> Result<()> {
     ))?;
     out::line("")?;
     out::line(&table.to_string())
-}
-
-/// Four places; an account without debt has no health factor that a person could use.
-pub fn factor(factor: HealthFactor) -> String {
-    if factor.0 == U256::MAX { "no debt".into() } else { show(factor.0, 18, 4) }
 }

@@ -1,9 +1,9 @@
 //! `run`: the daemon. Follows the chain, decides at every head, and in live mode sends.
 
+use super::bench::{Bench, bench};
 use super::desk::{self, Desk};
 use super::hands::{Hands, drive};
 use super::observe::{self, Printed, Voice};
-use super::scan::{Bench, bench};
 use super::wire::{self, Wire};
 use crate::abi::executor::Executor;
 use crate::cli::Run;
@@ -103,7 +103,7 @@ async fn check_standing(config: &Config, wire: &Wire, bench: &Bench, address: Ad
         }
         tracing::warn!(%target, ?role, "the executor does not list this: calls that need it will be refused");
     }
-    tracing::info!(%address, balance = super::scan::native(Net::Gain(balance)), "key");
+    tracing::info!(%address, balance = super::show::native(Net::Gain(balance)), "key");
     Ok(())
 }
 

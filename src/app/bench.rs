@@ -1,0 +1,75 @@
+//! What judging needs beyond the market: the operator's terms, the venue, and an executor to try calls on.
+
+use super::wire::Wire;
+use crate::config::Config;
+use crate::domain::executor::{Listing, NOBODY, PLACEHOLDER};
+use crate::domain::keeper::Terms;
+use crate::domain::protocols::aave_v3::Market;
+use crate::domain::route::Venue;
+use crate::exit::{Exit, ExitExt};
+use crate::io::simulate::{Simulator, Stage};
+use alloy::primitives::Address;
+use eyre::{Result, eyre};
+
+/// The operator's terms and the means to try calls under them.
+pub struct Bench {
+    pub terms: Terms,
+    pub listing: Listing,
+    pub simulator: Simulator,
+}
+
+/// Sets up what judging needs beyond the market: the venue, and an executor to try calls on: the configured
+/// one, or where none is, one placed by state override. `sender`: the operator, when there is a wallet.
+///
+/// # Errors
+/// Tagged with the exit code they mean.
+pub async fn bench(config: &Config, wire: &Wire, sender: Option<Address>) -> Result<Bench> {
+    let (market, standing) = (&wire.keeper.market, &wire.standing);
+    refuse_unknown(market)?;
+    let route = config.market.route.ok_or_else(|| eyre!("no route")).exit(Exit::Configuration)?;
+    let venue = Venue {
+        factory: route.factory,
+        quoter: route.quoter,
+        router: route.router,
+        wrapped_native: route.wrapped_native,
+    };
+    let router = standing.router.ok_or_else(|| eyre!("no router")).exit(Exit::Configuration)?;
+    let tokens = market.reserves.keys().copied().collect::<Vec<_>>();
+    let listing = Listing::new(market.addresses.pool, &venue, router, &tokens);
+    let executor = config.executor.address.unwrap_or(PLACEHOLDER);
+    let stage = Stage {
+        executor,
+        sender: sender.unwrap_or(NOBODY),
+        place: config.executor.address.is_none().then_some(&listing),
+        promote: sender.is_none(),
+    };
+    let simulator =
+        Simulator::new(wire.rpc.clone(), &stage, config.fees.gas_limit).await.exit(Exit::Network)?;
+    if !simulator.is_exact() {
+        tracing::warn!("the node has no eth_simulateV1: gas is the node's estimate, which is never too low");
+    }
+    let terms = Terms {
+        venue,
+        lender: market.addresses.pool,
+        executor,
+        partners: listing.tokens(),
+        minimum: config.profit.minimum,
+        slippage: config.profit.slippage,
+        fees: config.fees,
+        live: false,
+    };
+    Ok(Bench { terms, listing, simulator })
+}
+
+/// A pool whose rules we do not know is observed with `positions`, never acted on.
+fn refuse_unknown(market: &Market) -> Result<()> {
+    if market.rules.is_some() {
+        return Ok(());
+    }
+    Err(eyre!(
+        "the pool runs revision {}, which this version of backstop does not know: it can be observed with `backstop \
+         positions`, but nothing is planned or sent",
+        market.revision
+    ))
+    .exit(Exit::Refused)
+}

@@ -1,0 +1,127 @@
+//! How decisions look: as JSON for programs, as words and rounded figures for people.
+
+use crate::domain::plan::{Plan, Skip};
+use crate::domain::protocols::aave_v3::Market;
+use crate::domain::units::{Amount, Gas, HealthFactor, Net, Wei, show};
+use alloy::primitives::{Address, Bytes, U256};
+use serde::Serialize;
+
+/// One plan, as `scan` and a dry run print it.
+#[derive(Debug, Serialize)]
+pub struct Opportunity {
+    account: String,
+    health_factor: HealthFactor,
+    legs: Vec<Leg>,
+    gross_wei: Wei,
+    gas: Gas,
+    cost_wei: Wei,
+    net_wei: Net,
+    call: Call,
+}
+
+#[derive(Debug, Serialize)]
+struct Leg {
+    debt_asset: String,
+    collateral_asset: String,
+    repay: Amount,
+    seize: Amount,
+    route: Vec<String>,
+    fees: Vec<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct Call {
+    to: String,
+    data: Bytes,
+}
+
+/// One refusal, as `scan` and a dry run print it.
+#[derive(Debug, Serialize)]
+pub struct Skipped {
+    account: String,
+    reason: &'static str,
+    debt_asset: Option<String>,
+    collateral_asset: Option<String>,
+    repay: Option<Amount>,
+    net_wei: Option<Net>,
+    why: String,
+}
+
+impl From<&Plan> for Opportunity {
+    fn from(plan: &Plan) -> Self {
+        let draft = &plan.proposal.draft;
+        Self {
+            account: draft.account.to_string(),
+            health_factor: draft.health,
+            legs: vec![Leg {
+                debt_asset: draft.debt_asset.to_string(),
+                collateral_asset: draft.collateral_asset.to_string(),
+                repay: draft.outcome.repaid,
+                seize: draft.outcome.seized,
+                route: draft.route.iter().map(Address::to_string).collect(),
+                fees: draft.tiers.clone(),
+            }],
+            gross_wei: plan.gross,
+            gas: plan.gas,
+            cost_wei: plan.cost,
+            net_wei: plan.net,
+            call: Call { to: plan.proposal.to.to_string(), data: plan.proposal.data.clone() },
+        }
+    }
+}
+
+impl From<&Skip> for Skipped {
+    fn from(skip: &Skip) -> Self {
+        Self {
+            account: skip.account.to_string(),
+            reason: skip.reason.word(),
+            debt_asset: skip.debt_asset.map(|asset| asset.to_string()),
+            collateral_asset: skip.collateral_asset.map(|asset| asset.to_string()),
+            repay: skip.repay,
+            net_wei: skip.net,
+            why: skip.reason.to_string(),
+        }
+    }
+}
+
+/// A plan in people's words.
+pub struct Told {
+    pub seize: String,
+    pub repay: String,
+    pub via: String,
+}
+
+/// Amounts with their symbols, and the way between them.
+pub fn tell(market: &Market, plan: &Plan) -> Told {
+    let draft = &plan.proposal.draft;
+    let amount = |asset: Address, units: Amount| {
+        market.reserves.get(&asset).map_or_else(
+            || format!("{units} of {asset}"),
+            |reserve| format!("{} {}", show(units.0, reserve.decimals, 4), reserve.symbol),
+        )
+    };
+    let tiers = draft.tiers.iter().map(|tier| format!("{} %", show_tier(*tier))).collect::<Vec<_>>();
+    Told {
+        seize: amount(draft.collateral_asset, draft.outcome.seized),
+        repay: amount(draft.debt_asset, draft.outcome.repaid),
+        via: if tiers.is_empty() { "no swap".into() } else { format!("univ3 {}", tiers.join(" + ")) },
+    }
+}
+
+fn show_tier(tier: u32) -> String {
+    let digits = show(U256::from(tier), 4, 4);
+    digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Native coin with six places.
+pub fn native(net: Net) -> String {
+    match net {
+        Net::Gain(wei) => show(wei.0, 18, 6),
+        Net::Loss(wei) => format!("-{}", show(wei.0, 18, 6)),
+    }
+}
+
+/// Four places; an account without debt has no health factor that a person could use.
+pub fn factor(factor: HealthFactor) -> String {
+    if factor.0 == U256::MAX { "no debt".into() } else { show(factor.0, 18, 4) }
+}
