@@ -98,7 +98,7 @@ fn step(
 }
 
 fn keeper() -> Keeper<Marked> {
-    Keeper::new(Marked::default(), None)
+    Keeper::new(Marked::default())
 }
 
 #[test]
