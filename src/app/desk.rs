@@ -124,6 +124,7 @@ impl Desk {
             promised: intent.promised_gross,
             late_at: intent.block.saturating_add(PATIENCE),
             attempts,
+            doubted_at: None,
         })
     }
 

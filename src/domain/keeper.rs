@@ -178,6 +178,11 @@ impl<P: Protocol> Keeper<P> {
             Some(Order::Withdraw(fees)) => {
                 out.push(Effect::Withdraw { flight: Box::new(flight), fees });
             }
+            Some(Order::Doubt) => {
+                if let Some(flight) = &mut self.flight {
+                    flight.doubted_at.get_or_insert(head.block.number);
+                }
+            }
             Some(Order::Foreign) => {
                 self.flight = None;
                 let nonce = flight.nonce;
@@ -216,6 +221,7 @@ impl<P: Protocol> Keeper<P> {
             promised: plan.gross,
             late_at: head.block.number.saturating_add(lane::PATIENCE),
             attempts: vec![attempt],
+            doubted_at: None,
         });
         Ok(())
     }

@@ -7,6 +7,9 @@ use super::cost::{FeePolicy, Fees, bumped, next_base_fee};
 use super::units::Wei;
 use alloy::primitives::{Address, B256};
 
+/// Heads for which a nonce may be used without a receipt of ours before it counts as somebody else's.
+const DOUBT: u64 = 3;
+
 /// Blocks a liquidation may stay unmined before it is withdrawn: the state it was planned on is gone.
 pub const PATIENCE: u64 = 3;
 
@@ -38,6 +41,8 @@ pub struct Flight {
     pub late_at: u64,
     /// Oldest first; never empty.
     pub attempts: Vec<Attempt>,
+    /// Head at which our nonce was first seen used without a receipt of ours: receipts may lag behind.
+    pub doubted_at: Option<u64>,
 }
 
 impl Flight {
@@ -69,6 +74,8 @@ pub enum Order {
     Resend(B256),
     /// Late: take its nonce with a transaction to ourselves.
     Withdraw(Fees),
+    /// Our nonce is used, and there is no receipt of ours: look again at the next heads.
+    Doubt,
     /// The nonce was used by a transaction we did not sign here.
     Foreign,
 }
@@ -79,10 +86,16 @@ pub fn order(flight: &Flight, head: &Head, news: &News, policy: &FeePolicy) -> O
         return Some(Order::Settle(receipt.clone()));
     }
     if news.next_nonce > flight.nonce {
-        return Some(Order::Foreign);
+        let since = flight.doubted_at.unwrap_or(head.block.number);
+        return Some(if head.block.number >= since.saturating_add(DOUBT) {
+            Order::Foreign
+        } else {
+            Order::Doubt
+        });
     }
     let last = flight.attempts.last()?;
-    if is_late(flight, head) && last.kind == Kind::Execute {
+    let outbid = last.fees.max_fee < next_base_fee(head);
+    if is_late(flight, head) && (last.kind == Kind::Execute || outbid) {
         return Some(match bumped(last.fees, next_base_fee(head), policy) {
             Some(fees) => Order::Withdraw(fees),
             None => Order::Resend(last.hash),
@@ -119,6 +132,17 @@ mod tests {
 
     /// A flight of nonce 5 that is late at block 10, seen at `head`.
     fn check(kinds: &[Kind], head: u64, mined: bool, next_nonce: u64, expected: &str) {
+        check_doubted(kinds, head, mined, next_nonce, None, expected);
+    }
+
+    fn check_doubted(
+        kinds: &[Kind],
+        head: u64,
+        mined: bool,
+        next_nonce: u64,
+        doubted_at: Option<u64>,
+        expected: &str,
+    ) {
         let attempts = kinds
             .iter()
             .zip(1..)
@@ -131,6 +155,7 @@ mod tests {
             promised: Wei::ZERO,
             late_at: 10,
             attempts,
+            doubted_at,
         };
         let head = Head {
             block: BlockRef { number: head, hash: B256::ZERO, timestamp: 0 },
@@ -150,6 +175,7 @@ mod tests {
             Some(Order::Settle(_)) => "settle".to_owned(),
             Some(Order::Resend(hash)) => format!("resend {}", hash.0[0]),
             Some(Order::Withdraw(fees)) => format!("withdraw at {}", fees.max_fee.0),
+            Some(Order::Doubt) => "doubt".to_owned(),
             Some(Order::Foreign) => "foreign".to_owned(),
             None => "nothing".to_owned(),
         };
@@ -177,7 +203,9 @@ mod tests {
     }
 
     #[test]
-    fn a_nonce_used_by_nobody_we_know_is_foreign() {
-        check(&[Kind::Execute], 9, false, 6, "foreign");
+    fn a_nonce_used_by_nobody_we_know_is_foreign_once_receipts_had_time_to_come() {
+        check(&[Kind::Execute], 9, false, 6, "doubt");
+        check_doubted(&[Kind::Execute], 11, false, 6, Some(9), "doubt");
+        check_doubted(&[Kind::Execute], 12, false, 6, Some(9), "foreign");
     }
 }

@@ -36,6 +36,8 @@ pub struct Heads {
     poll: Duration,
     hints: mpsc::Receiver<()>,
     subscription: Option<JoinHandle<()>>,
+    /// The next step has to be a jump.
+    jump: bool,
 }
 
 impl Drop for Heads {
@@ -52,7 +54,7 @@ impl Heads {
         let (sender, hints) = mpsc::channel(1);
         #[allow(clippy::disallowed_methods, reason = "`subscription` owns it; its end only means polling")]
         let subscription = ws.map(|url| tokio::task::spawn(announce(url, sender)));
-        Self { rpc, known: VecDeque::new(), poll, hints, subscription }
+        Self { rpc, known: VecDeque::new(), poll, hints, subscription, jump: false }
     }
 
     /// The newest head we know.
@@ -60,9 +62,11 @@ impl Heads {
         self.known.back().copied()
     }
 
-    /// Takes a step back that could not be used, so that the next look finds it again.
+    /// Takes a step back that could not be used, so that the next look finds it again. What it had dropped
+    /// cannot be named a second time: the next step is then a jump.
     pub fn forget(&mut self, step: &Step) {
         self.known.retain(|head| !step.added.contains(head));
+        self.jump |= step.jumped || !step.dropped.is_empty();
     }
 
     /// Seconds to the next block as recent ones came: the shortest gap between the last few, at least one.
@@ -86,21 +90,20 @@ impl Heads {
     /// # Errors
     /// When the node fails; nothing is forgotten then.
     pub async fn look(&mut self) -> Result<Step> {
-        let newest = self.by_tag("latest").await?;
-        let Some(last) = self.last() else {
-            self.known.push_back(newest);
-            return Ok(Step { added: vec![newest], ..Step::default() });
+        let newest = self.rpc.block("latest").await?;
+        let mut step = match self.last() {
+            Some(last) if newest.block.hash == last.block.hash => return Ok(Step::default()),
+            Some(last) if newest.block.number.saturating_sub(last.block.number) <= REMEMBERED as u64 => {
+                self.link(newest).await?
+            }
+            known => {
+                self.known.clear();
+                self.known.push_back(newest);
+                Step { added: vec![newest], jumped: known.is_some(), ..Step::default() }
+            }
         };
-        if newest.block.hash == last.block.hash {
-            return Ok(Step::default());
-        }
-        let far = newest.block.number.saturating_sub(last.block.number) > REMEMBERED as u64;
-        if far {
-            self.known.clear();
-            self.known.push_back(newest);
-            return Ok(Step { added: vec![newest], jumped: true, ..Step::default() });
-        }
-        self.link(newest).await
+        step.jumped |= std::mem::take(&mut self.jump);
+        Ok(step)
     }
 
     /// Walks back from `newest` until its line meets ours.
@@ -155,10 +158,6 @@ impl Heads {
             bail!("the node at {} answered for block {} with another one", self.rpc.node(), child.parent);
         }
         Ok(head)
-    }
-
-    async fn by_tag(&self, tag: &str) -> Result<Head> {
-        self.rpc.block(tag).await
     }
 }
 

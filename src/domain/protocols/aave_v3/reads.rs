@@ -208,6 +208,8 @@ pub(super) fn understand(subject: Subject, answer: &Answer) -> Result<Fact, Stri
                 Subject::Symbol(asset) => Ok(Fact::Text(asset, short(asset))),
                 // A market without a sentinel may run a provider that has no such getter.
                 Subject::SentinelAddress => Ok(Fact::Address(subject, Address::ZERO)),
+                // What cannot say what it holds will not pay out either: nothing is lent or seized there.
+                Subject::Liquidity(_) | Subject::VirtualLiquidity(_) => Ok(Fact::Number(subject, U256::ZERO)),
                 // A sentinel that cannot be asked forbids: the pool's own call to it would revert.
                 Subject::Allowed => Ok(Fact::Number(subject, U256::ZERO)),
                 _ => Err(match &answer.0 {
