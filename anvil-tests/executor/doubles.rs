@@ -30,7 +30,7 @@ alloy::sol! {
         function setKind(bool kind) external;
         function setLoss(uint256 loss) external;
         function plant(address holder, address spender, uint256 amount) external;
-        function approve(address spender, uint256 amount) external;
+        function setVictim(address victim) external;
     }
 }
 
@@ -116,29 +116,30 @@ impl Token {
     }
 
     pub async fn mint(&self, stage: &Stage, to: Address, amount: U256) -> Result<()> {
-        self.order(stage, STRANGER, &IToken::mintCall { to, amount }).await
+        self.order(stage, &IToken::mintCall { to, amount }).await
     }
 
     /// Whether a FalseToken does what it is asked.
     pub async fn kind(&self, stage: &Stage, kind: bool) -> Result<()> {
-        self.order(stage, STRANGER, &IToken::setKindCall { kind }).await
+        self.order(stage, &IToken::setKindCall { kind }).await
     }
 
     /// What a ShrinkingToken takes from whoever receives.
     pub async fn loses(&self, stage: &Stage, loss: U256) -> Result<()> {
-        self.order(stage, STRANGER, &IToken::setLossCall { loss }).await
+        self.order(stage, &IToken::setLossCall { loss }).await
     }
 
     pub async fn plant(&self, stage: &Stage, holder: Address, spender: Address, amount: U256) -> Result<()> {
-        self.order(stage, STRANGER, &IToken::plantCall { holder, spender, amount }).await
+        self.order(stage, &IToken::plantCall { holder, spender, amount }).await
     }
 
-    pub async fn approve(&self, stage: &Stage, holder: Address, spender: Address) -> Result<()> {
-        self.order(stage, holder, &IToken::approveCall { spender, amount: U256::MAX }).await
+    /// Whose transfers a LyingToken only claims to make.
+    pub async fn lies_to(&self, stage: &Stage, victim: Address) -> Result<()> {
+        self.order(stage, &IToken::setVictimCall { victim }).await
     }
 
-    async fn order(&self, stage: &Stage, from: Address, call: &impl SolCall) -> Result<()> {
-        stage.fork.chain.invoke(from, self.0, call).await?;
+    async fn order(&self, stage: &Stage, call: &impl SolCall) -> Result<()> {
+        stage.fork.chain.invoke(STRANGER, self.0, call).await?;
         Ok(())
     }
 }

@@ -208,8 +208,7 @@ async fn a_retired_operator_runs_nothing() -> Result<()> {
 async fn a_stolen_operator_key_brings_the_thief_nothing() -> Result<()> {
     let stage = Stage::new().await?;
     stage.liquidatable(&WETH_FOR_USDC, &["v30"]).await?;
-    stage.fork.fund(STRANGER, "WETH", stage.fork.amount("WETH", 1_000)?).await?;
-    stage.fork.fund(stage.executor, "USDC", stage.fork.amount("USDC", 777_000)?).await?;
+    stage.donate("USDC", stage.fork.amount("USDC", 777_000)?).await?;
     let mut plan = stage.plain_plan()?;
     plan.minProfit = U256::ZERO;
     plan.legs[0].swaps[0].limit = U256::MAX;

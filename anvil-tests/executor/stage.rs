@@ -30,6 +30,7 @@ alloy::sol! {
     interface Erc20 {
         function allowance(address holder, address spender) external view returns (uint256);
         function balanceOf(address holder) external view returns (uint256);
+        function transfer(address to, uint256 amount) external returns (bool);
     }
 }
 
@@ -84,6 +85,19 @@ impl Stage {
 
     pub async fn balance(&self, token: Address, holder: Address) -> Result<U256> {
         self.fork.chain.read(token, &Erc20::balanceOfCall { holder }).await
+    }
+
+    /// What the spender may take from the executor.
+    pub async fn allowance(&self, token: Address, spender: Address) -> Result<U256> {
+        self.fork.chain.read(token, &Erc20::allowanceCall { holder: self.executor, spender }).await
+    }
+
+    /// Gives the executor tokens as anybody could.
+    pub async fn donate(&self, symbol: &str, amount: U256) -> Result<()> {
+        self.fork.fund(STRANGER, symbol, amount).await?;
+        let gift = Erc20::transferCall { to: self.executor, amount };
+        self.fork.chain.invoke(STRANGER, self.token(symbol)?, &gift).await?;
+        Ok(())
     }
 
     // ---- calls ---------------------------------------------------------------------------------------------------
@@ -186,8 +200,7 @@ impl Stage {
         let spenders: Vec<Address> = listed.chain(pools).collect();
         for token in self.listing.tokens() {
             for spender in &spenders {
-                let call = Erc20::allowanceCall { holder: self.executor, spender: *spender };
-                let left = self.fork.chain.read(token, &call).await?;
+                let left = self.allowance(token, *spender).await?;
                 ensure!(left.is_zero(), "{spender} may still take {left} of {token}");
             }
         }
