@@ -50,6 +50,9 @@ async fn each_kind_of_address_needs_its_own_role() -> Result<()> {
     Ok(())
 }
 
+/// Puts an address into one place of a plan.
+type Put = fn(&mut Executor::Plan, Address);
+
 /// A listed address of the wrong kind in each place of a plan.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_address_serves_in_a_place_that_is_not_its_own() -> Result<()> {
@@ -57,7 +60,7 @@ async fn no_address_serves_in_a_place_that_is_not_its_own() -> Result<()> {
     stage.liquidatable(&WETH_FOR_USDC, &["v30"]).await?;
     let loan = stage.plain_plan()?;
     let flash = stage.plan(&WETH_FOR_USDC, "v30", Funding::Flash, Form::WithDeadline)?;
-    let places: [(&str, u8, fn(&mut Executor::Plan, Address)); 9] = [
+    let places: [(&str, u8, Put); 9] = [
         ("source", 2, |plan, address| plan.source = address),
         ("factory", 16, |plan, address| (plan.funding, plan.source) = (1, address)),
         ("profit token", 32, |plan, address| plan.profitToken = address),
