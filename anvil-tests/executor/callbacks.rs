@@ -179,6 +179,17 @@ async fn a_real_loan_that_a_stranger_took_in_our_name_is_refused() -> Result<()>
     Ok(())
 }
 
+/// T5: what a lender does not collect it may not collect later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lender_that_does_not_collect_keeps_no_allowance() -> Result<()> {
+    let trap = Trap::new(Door::Loan).await?;
+    trap.spoofer.set(&trap.stage, Mode::Forgive, &trap.accomplice, vec![]).await?;
+    trap.stage.run(&trap.plan).await?;
+    let left = trap.stage.allowance(trap.plan.legs[0].debt, trap.spoofer.0).await?;
+    ensure!(left.is_zero(), "{left} left");
+    Ok(())
+}
+
 /// T11: a reason of 200,000 bytes comes out as 1,024, whoever gives it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_huge_reason_is_cut() -> Result<()> {

@@ -47,6 +47,7 @@ pub enum Mode {
     OtherCaller,
     OtherAmount,
     Bomb,
+    Forgive,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -8,6 +8,7 @@ mod doubles;
 mod lists;
 mod mutations;
 mod paths;
+mod pools;
 mod positions;
 mod roles;
 mod stage;
