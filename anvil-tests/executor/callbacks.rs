@@ -103,7 +103,6 @@ async fn a_pool_that_breaks_its_word_undoes_the_run() -> Result<()> {
     trap.check(Mode::OtherDoor, vec![], Executor::CallbackRefused { caller }).await?;
     trap.check(Mode::OtherCaller, vec![], Executor::CallbackRefused { caller: cheat }).await?;
     re_entries_are_refused(&trap, Door::Flash).await?;
-    // Uniswap's pool has paid the recipient by then, and the spoofer takes nothing back by itself.
     honest_afterwards(&trap).await
 }
 
