@@ -13,4 +13,5 @@
     reason = "a test fails by panicking, and says on its output what it did"
 )]
 
+mod executor;
 mod smoke;

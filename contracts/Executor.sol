@@ -120,7 +120,8 @@ contract Executor {
     uint8 private constant FUNDING_LENDER = 0;
     uint8 private constant FUNDING_POOL = 1;
 
-    /// What rebasing tokens lose by rounding: at most this much may be missing of a balance found before the run.
+    /// What rebasing tokens lose by rounding: at most this much may be missing of a balance found before the run, or stay
+    /// behind after it.
     uint256 private constant DUST = 2;
     /// How much of a failed call's answer is handed on, in bytes. Long reasons are cut, so that an answer costs little (T11).
     uint256 private constant MOST_REASON = 1024;
@@ -393,7 +394,8 @@ contract Executor {
     }
 
     /// Sends the whole balance on (T9), old and new, and forgets the mark. Answers what the run gained. A run that ate
-    /// into what was here before is undone: a donation must not save it (T1).
+    /// into what was here before is undone: a donation must not save it (T1). So is one whose token says it sent the
+    /// money and kept it.
     function _sweep(address token, address to) private returns (uint256 gain) {
         uint256 slot = MARKS + uint160(token);
         uint256 before;
@@ -403,7 +405,10 @@ contract Executor {
         }
         uint256 balance = _balance(token);
         if (before > balance && before - balance > DUST) revert DonationSpent(token, before, balance);
-        if (balance != 0) _send(token, to, balance);
+        if (balance != 0) {
+            _send(token, to, balance);
+            if (_balance(token) > DUST) revert TokenRefused(token);
+        }
         return _minus(balance, before);
     }
 

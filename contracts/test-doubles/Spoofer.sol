@@ -28,6 +28,8 @@ contract Spoofer {
     uint256 public constant OTHER_AMOUNT = 8;
     /// Fails with a reason of 200,000 bytes.
     uint256 public constant BOMB = 9;
+    /// Lends and never collects.
+    uint256 public constant FORGIVE = 10;
 
     uint256 public mode;
     Spoofer public accomplice;
@@ -77,7 +79,7 @@ contract Spoofer {
         IMoney(token).transfer(to, amount);
         if (mode == OTHER_DOOR) IVictim(to).uniswapV3FlashCallback(0, 0, data);
         else _answer(to, _loan(to, token, amount, data));
-        if (mode != NO_CALLBACK) IMoney(token).transferFrom(to, address(this), amount);
+        if (mode != NO_CALLBACK && mode != FORGIVE) IMoney(token).transferFrom(to, address(this), amount);
     }
 
     function flash(address to, uint256 amount0, uint256 amount1, bytes calldata data) external {

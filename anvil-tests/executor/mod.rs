@@ -1,0 +1,21 @@
+//! The executor tried on the real contracts: what docs/executor.md promises, rule by rule (T1 to T12).
+//! The stage and the plans are built here from nothing but the contract's ABI; the keeper's own encoder is left out.
+
+mod bounds;
+mod callbacks;
+mod code;
+mod doubles;
+mod lists;
+mod mutations;
+mod paths;
+mod pools;
+mod positions;
+mod roles;
+mod stage;
+mod tokens;
+
+pub use backstop::abi::executor::Executor;
+pub use positions::{Shape, WETH_FOR_USDC};
+pub use stage::{OPERATOR, OWNER, RECEIVER, STRANGER, SUCCESSOR, Stage};
+
+pub const MARKETS: [&str; 2] = ["v30", "v36"];
