@@ -14,4 +14,5 @@
 )]
 
 mod executor;
+mod scenes;
 mod smoke;

@@ -178,7 +178,12 @@ impl Pair<'_> {
     /// What repaying `asked` moves.
     fn outcome(&self, asked: U256) -> Result<Result<Outcome, Revert>, Unknown> {
         let most = self.most()?;
-        let covered = asked.min(most);
+        let mut covered = asked.min(most);
+        if self.reward(covered)? >= self.supplied {
+            // All of the collateral goes, be it to the very unit: then the call must ask for all there is, or what
+            // the collateral earns until it runs is left as dust, which from 3.3 on the contract refuses.
+            covered = most;
+        }
         let wanted = self.reward(covered)?;
         let exhausted = wanted > self.supplied;
         let (total, needed) = if exhausted { (self.supplied, self.exhausting()?) } else { (wanted, covered) };
@@ -198,7 +203,7 @@ impl Pair<'_> {
             return Ok(Err(Revert::Illiquid));
         }
         // Balances grow until the block that includes us: what closes a side must not name its size.
-        let cover = if exhausted || needed == self.owed { U256::MAX } else { covered };
+        let cover = if total == self.supplied || needed == self.owed { U256::MAX } else { covered };
         Ok(Ok(Outcome { cover, repaid: Amount(needed), seized: Amount(seized), fee: Amount(fee) }))
     }
 
