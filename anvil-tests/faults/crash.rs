@@ -24,7 +24,7 @@ async fn in_flight() -> Result<(Stand, Daemon)> {
     stand.fall().await?;
     stand.hold_blocks().await?;
     let daemon = stand.start().await?;
-    stand.sent_by_now(1).await?;
+    stand.pooled().await?;
     Ok((stand, daemon))
 }
 
@@ -34,6 +34,16 @@ impl Stand {
         let began = std::time::Instant::now();
         while self.proxy.sent()?.len() < times {
             ensure!(began.elapsed() < PATIENCE, "sent {} of {times}", self.proxy.sent()?.len());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until a transaction is in the node's pool.
+    async fn pooled(&self) -> Result<()> {
+        let began = std::time::Instant::now();
+        while self.command("txpool_status", json!([])).await?["pending"] == "0x0" {
+            ensure!(began.elapsed() < PATIENCE, "nothing is in the pool");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
@@ -65,9 +75,8 @@ async fn killed_while_in_flight_and_dropped_by_the_node_the_same_bytes_are_sent_
     let (stand, daemon) = in_flight().await?;
     daemon.kill()?;
     stand.fork.provider.anvil_drop_all_transactions().await?;
-    let sent = stand.proxy.sent()?.len();
     let _daemon = stand.start().await?;
-    stand.sent_by_now(sent + 1).await?;
+    stand.pooled().await?;
     stand.fork.mine(1).await?;
     stand.check_won_once().await
 }
@@ -84,7 +93,7 @@ async fn killed_between_the_journal_and_the_node_the_same_bytes_are_sent() -> Re
     assert_eq!(stand.entries()?.len(), 1);
     stand.proxy.heal();
     let _daemon = stand.start().await?;
-    stand.sent_by_now(2).await?;
+    stand.pooled().await?;
     stand.fork.mine(1).await?;
     stand.check_won_once().await
 }
@@ -96,7 +105,7 @@ async fn an_answer_lost_after_acceptance_makes_no_second_signature() -> Result<(
     stand.hold_blocks().await?;
     stand.proxy.rule_for(1, "eth_sendRawTransaction", Fault::SwallowReply);
     let _daemon = stand.start().await?;
-    stand.sent_by_now(1).await?;
+    stand.pooled().await?;
     stand.fork.mine(1).await?;
     stand.check_won_once().await
 }

@@ -25,6 +25,7 @@ use backstop::{
 };
 use eyre::{Result, ensure, eyre};
 use std::collections::{BTreeMap, BTreeSet};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use self::proxy::Proxy;
@@ -176,10 +177,9 @@ impl Stand {
         Ok(found)
     }
 
-    /// Any of anvil's own methods.
-    pub async fn command(&self, method: &'static str, params: serde_json::Value) -> Result<()> {
-        let _: serde_json::Value = self.fork.provider.raw_request(method.into(), params).await?;
-        Ok(())
+    /// Any method of the node itself, past the proxy.
+    pub async fn command(&self, method: &'static str, params: Value) -> Result<Value> {
+        Ok(self.fork.provider.raw_request(method.into(), params).await?)
     }
 
     /// Anvil without automatic blocks: transactions stay in the pool.

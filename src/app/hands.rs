@@ -33,14 +33,26 @@ pub async fn drive<P: Protocol>(keeper: &mut Keeper<P>, input: Input, hands: &mu
     let mut queue = VecDeque::from(std::mem::take(&mut effects));
     while let Some(effect) = queue.pop_front() {
         if let Some(answer) = hands.perform(effect).await? {
-            keeper.step(answer, &mut effects).exit(Exit::Refused)?;
+            let stepped = keeper.step(answer, &mut effects).exit(Exit::Refused);
             queue.extend(effects.drain(..));
+            if let Err(halt) = stepped {
+                hands.conclude(queue).await?;
+                return Err(halt);
+            }
         }
     }
     Ok(())
 }
 
 impl Hands<'_> {
+    /// The keeper halts: what it has yet to book is booked, nothing else is done.
+    async fn conclude(&mut self, queue: VecDeque<Effect>) -> Result<()> {
+        for effect in queue.into_iter().filter(|effect| matches!(effect, Effect::Book { .. })) {
+            self.perform(effect).await?;
+        }
+        Ok(())
+    }
+
     async fn perform(&mut self, effect: Effect) -> Result<Option<Input>> {
         match effect {
             Effect::Read { at, reads, apart } => {
