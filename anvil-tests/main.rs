@@ -14,5 +14,6 @@
 )]
 
 mod executor;
+mod faults;
 mod scenes;
 mod smoke;

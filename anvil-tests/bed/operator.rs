@@ -206,6 +206,18 @@ impl Daemon {
         Ok(())
     }
 
+    /// Waits until it ends by itself, and gives its exit code.
+    pub async fn ends(&mut self, within: Duration) -> Result<Option<i32>> {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status.code());
+            }
+            ensure!(began.elapsed() < within, "the keeper did not end: {}", self.stderr());
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
     /// As `kill -9`: no last words.
     pub fn kill(mut self) -> Result<()> {
         self.child.kill()?;

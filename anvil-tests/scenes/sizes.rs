@@ -43,13 +43,20 @@ async fn check(market: &'static str, premium: u64) -> Result<()> {
         stand.base_fee(10).await?;
         let mut plans = stand.scan()?.opportunities;
         let native = fork.manifest.wrapped_native;
-        plans.retain(|plan| plan.leg().is_ok_and(|leg| leg.debt_asset == native || leg.collateral_asset == native));
+        plans.retain(|plan| {
+            plan.leg().is_ok_and(|leg| leg.debt_asset == native || leg.collateral_asset == native)
+        });
         plans.sort_by_key(|plan| std::cmp::Reverse(plan.gross_wei));
         plans.truncate(PLANS);
         ensure!(!plans.is_empty(), "{market}: nothing to do in {name}");
         for plan in &plans {
-            let share = the_size_is_best(&stand, plan, premium).await.wrap_err_with(|| format!("{name} {plan:#?}"))?;
-            eprintln!("{market}  {name:<15} repays {share:>3} % of what is allowed, net {} wei", plan.net_wei);
+            let share = the_size_is_best(&stand, plan, premium)
+                .await
+                .wrap_err_with(|| format!("{name} {plan:#?}"))?;
+            eprintln!(
+                "{market}  {name:<15} repays {share:>3} % of what is allowed, net {} wei",
+                plan.net_wei
+            );
             smaller += usize::from(share < 90);
             promise::check(&stand, plan, 1).await?;
         }

@@ -146,7 +146,8 @@ impl<P: Protocol> Keeper<P> {
         self.rounds = 0;
         self.cooling.retain(|_, until| *until > head.block.number);
         self.market.on_head();
-        if let Some(flight) = &self.flight {
+        // Not engaged yet, there is nobody to follow it with: the market is only being looked at.
+        if let Some(flight) = self.flight.as_ref().filter(|_| self.terms.is_some()) {
             out.push(Effect::Follow(Box::new(flight.clone())));
         } else {
             self.settle_more(out)?;

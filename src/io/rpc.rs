@@ -49,7 +49,10 @@ impl Fault {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } => true,
             Self::Refused { code, message, .. } => {
-                *code == 429 || message.contains("rate") || message.contains("too many requests")
+                // 502 to 504: a gateway whose node is away for the moment.
+                matches!(code, 429 | 502..=504)
+                    || message.contains("rate")
+                    || message.contains("too many requests")
             }
             Self::Malformed { .. } => false,
         }
