@@ -3,7 +3,10 @@
 
 use alloy::{
     network::TransactionBuilder,
-    primitives::{Address, B256, Bytes, I256, U256, address, aliases::{U24, U160}},
+    primitives::{
+        Address, B256, Bytes, I256, U256, address,
+        aliases::{U24, U160},
+    },
     providers::Provider,
     rpc::types::TransactionRequest,
     sol_types::{SolCall, SolEvent},
@@ -81,8 +84,11 @@ pub async fn force(
         "blockOverrides": { "time": format!("{:#x}", head.timestamp + 1) },
         "calls": [request],
     });
-    let answer: Value =
-        stand.fork.provider.raw_request("eth_simulateV1".into(), json!([{ "blockStateCalls": [block] }, "latest"])).await?;
+    let answer: Value = stand
+        .fork
+        .provider
+        .raw_request("eth_simulateV1".into(), json!([{ "blockStateCalls": [block] }, "latest"]))
+        .await?;
     let done = &answer[0]["calls"][0];
     if done["status"] != "0x1" {
         return Ok(None);
@@ -161,7 +167,8 @@ async fn sell(fork: &Fork, sold: Address, bought: Address, amount: U256) -> Resu
             fee: U24::from(fee),
             sqrtPriceLimitX96: U160::ZERO,
         };
-        let quote = fork.chain.read(fork.manifest.uniswap.quoter, &quoteExactInputSingleCall { params }).await;
+        let quote =
+            fork.chain.read(fork.manifest.uniswap.quoter, &quoteExactInputSingleCall { params }).await;
         best = best.max(quote.ok().map(|quote| quote.amountOut));
     }
     Ok(best)
@@ -178,7 +185,8 @@ async fn buy(fork: &Fork, sold: Address, bought: Address, amount: U256) -> Resul
             fee: U24::from(fee),
             sqrtPriceLimitX96: U160::ZERO,
         };
-        let quote = fork.chain.read(fork.manifest.uniswap.quoter, &quoteExactOutputSingleCall { params }).await;
+        let quote =
+            fork.chain.read(fork.manifest.uniswap.quoter, &quoteExactOutputSingleCall { params }).await;
         if let Ok(quote) = quote {
             best = Some(best.map_or(quote.amountIn, |known| known.min(quote.amountIn)));
         }

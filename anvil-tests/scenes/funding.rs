@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use alloy::{
-    primitives::Address,
-    sol_types::SolCall,
-};
+use alloy::{primitives::Address, sol_types::SolCall};
 use backstop::{abi::executor::Executor, bed::assets::DOLLAR};
 use eyre::{Result, ensure};
 
@@ -50,7 +47,8 @@ async fn check(market: &'static str, expected: u8) -> Result<()> {
         plans += 1;
     }
     ensure!(plans >= 3, "{market}: {plans} plans for a debt in DAI");
-    let named = lenders.iter().map(|(token, fee)| Ok((stand.symbol(*token)?, *fee))).collect::<Result<Vec<_>>>()?;
+    let named =
+        lenders.iter().map(|(token, fee)| Ok((stand.symbol(*token)?, *fee))).collect::<Result<Vec<_>>>()?;
     eprintln!("{market}: {plans} debts in DAI liquidated, lent by pools with {named:?}");
     Ok(())
 }

@@ -16,10 +16,7 @@ use backstop::{
         hands::{Hands, drive},
         wire,
     },
-    bed::{
-        Fork, Rng,
-        assets::ASSETS,
-    },
+    bed::{Fork, Rng, assets::ASSETS},
     config::{Config, Sources},
     domain::{prices::Moment, protocol::Protocol},
 };
@@ -90,7 +87,10 @@ async fn check(market: &'static str, reading: Reading) -> Result<()> {
             liquidatable += usize::from(line.health_factor < U256::from(10).pow(U256::from(18)));
         }
         let listed = lines.iter().map(|line| line.account).collect::<BTreeSet<_>>();
-        ensure!(listed == borrowers(&stand.fork, market).await?, "SEED={seed}: every borrower, and only they");
+        ensure!(
+            listed == borrowers(&stand.fork, market).await?,
+            "SEED={seed}: every borrower, and only they"
+        );
         compared += lines.len();
     }
     eprintln!(
@@ -199,7 +199,11 @@ async fn follow(market: &'static str) -> Result<()> {
         let when = Moment { timestamp: head.timestamp, prices: keeper.prices() };
         let accounts = keeper.accounts();
         ensure!(
-            accounts.iter().copied().collect::<BTreeSet<_>>().is_superset(&borrowers(&stand.fork, market).await?)
+            accounts
+                .iter()
+                .copied()
+                .collect::<BTreeSet<_>>()
+                .is_superset(&borrowers(&stand.fork, market).await?)
         );
         for account in accounts {
             let ours = keeper.health(account, &when)?;
@@ -213,7 +217,9 @@ async fn follow(market: &'static str) -> Result<()> {
         }
     }
     ensure!(replaced > 0, "no block was replaced");
-    eprintln!("{market}: {compared} positions kept true log by log, {replaced} blocks replaced, actions {tally:?}");
+    eprintln!(
+        "{market}: {compared} positions kept true log by log, {replaced} blocks replaced, actions {tally:?}"
+    );
     Ok(())
 }
 

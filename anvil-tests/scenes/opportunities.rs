@@ -43,7 +43,13 @@ const WORLDS: [World; 9] = [
     world("bitcoin -25 %, pools late", 2_000, 30_000, Pools::Stay),
     world("ether +40 %", 2_800, 40_000, Pools::Follow),
     world("ether +25 %, pools late", 2_500, 40_000, Pools::Stay),
-    World { name: "ether -5 %, a month on", ether: 1_900, bitcoin: 40_000, pools: Pools::Follow, later: MONTH },
+    World {
+        name: "ether -5 %, a month on",
+        ether: 1_900,
+        bitcoin: 40_000,
+        pools: Pools::Follow,
+        later: MONTH,
+    },
 ];
 
 /// Seconds from the head to the block that carries the call: blocks within one second share a time, a slot is twelve.

@@ -99,10 +99,11 @@ async fn measure(stand: &Stand, plan: &Opportunity, delay: u64) -> Result<Kept> 
 /// The pool's own event names the amounts of the leg, but for a minute's interest.
 fn moved_as_promised(stand: &Stand, leg: &Leg, account: Address, receipt: &TransactionReceipt) -> Result<()> {
     let pool = stand.fork.manifest.market(stand.market)?.pool;
-    let mut calls =
-        receipt.logs().iter().filter(|log| log.address() == pool).filter_map(|log| {
-            Pool::LiquidationCall::decode_log(&log.inner).ok()
-        });
+    let mut calls = receipt
+        .logs()
+        .iter()
+        .filter(|log| log.address() == pool)
+        .filter_map(|log| Pool::LiquidationCall::decode_log(&log.inner).ok());
     let call = calls.next().ok_or_else(|| eyre!("the pool reports no liquidation"))?;
     ensure!(call.user == account && call.debtAsset == leg.debt_asset);
     ensure!(call.collateralAsset == leg.collateral_asset);
@@ -164,9 +165,16 @@ pub async fn nothing_left(stand: &Stand, executor: Address) -> Result<()> {
             ask(token.address, allowanceCall { owner: executor, spender }.abi_encode());
         }
     }
-    let answers = stand.fork.chain.read(MULTICALL, &Multicall3::aggregate3Call { calls: calls.clone() }).await?;
+    let answers =
+        stand.fork.chain.read(MULTICALL, &Multicall3::aggregate3Call { calls: calls.clone() }).await?;
     for (call, answer) in calls.iter().zip(answers) {
-        ensure!(U256::from_be_slice(&answer.returnData).is_zero(), "{} left: {} of {}", answer.returnData, call.callData, call.target);
+        ensure!(
+            U256::from_be_slice(&answer.returnData).is_zero(),
+            "{} left: {} of {}",
+            answer.returnData,
+            call.callData,
+            call.target
+        );
     }
     Ok(())
 }

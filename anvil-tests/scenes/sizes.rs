@@ -43,13 +43,20 @@ async fn check(market: &'static str, premium: u64) -> Result<()> {
         stand.base_fee(10).await?;
         let mut plans = stand.scan()?.opportunities;
         let native = fork.manifest.wrapped_native;
-        plans.retain(|plan| plan.leg().is_ok_and(|leg| leg.debt_asset == native || leg.collateral_asset == native));
+        plans.retain(|plan| {
+            plan.leg().is_ok_and(|leg| leg.debt_asset == native || leg.collateral_asset == native)
+        });
         plans.sort_by_key(|plan| std::cmp::Reverse(plan.gross_wei));
         plans.truncate(PLANS);
         ensure!(!plans.is_empty(), "{market}: nothing to do in {name}");
         for plan in &plans {
-            let share = the_size_is_best(&stand, plan, premium).await.wrap_err_with(|| format!("{name} {plan:#?}"))?;
-            eprintln!("{market}  {name:<15} repays {share:>3} % of what is allowed, net {} wei", plan.net_wei);
+            let share = the_size_is_best(&stand, plan, premium)
+                .await
+                .wrap_err_with(|| format!("{name} {plan:#?}"))?;
+            eprintln!(
+                "{market}  {name:<15} repays {share:>3} % of what is allowed, net {} wei",
+                plan.net_wei
+            );
             smaller += usize::from(share < 90);
             promise::check(&stand, plan, 1).await?;
         }
@@ -69,8 +76,12 @@ async fn the_size_is_best(stand: &Stand, plan: &Opportunity, premium: u64) -> Re
     let most = most.ok_or_else(|| eyre!("the contract refuses the largest repay"))?.repaid;
     let mut best: Option<(I256, U256)> = None;
     let mut served = 0;
-    for part in 1..=SIZES {
-        let size = most * U256::from(part) / U256::from(SIZES);
+    // Half of them over all that is allowed, half over twice the plan's own.
+    let half = U256::from(SIZES / 2);
+    let sizes = (1..=SIZES / 2)
+        .map(U256::from)
+        .flat_map(|part| [most * part / half, leg.repay * U256::from(2) * part / half]);
+    for size in sizes.filter(|size| *size <= most) {
         let Some(moved) = force(stand, plan.account, pair, size).await? else { continue };
         let dai = stand.symbol(leg.debt_asset)? == "DAI" && stand.market == "v36";
         // DAI is lent by the pool with USDC there, for a basis point.

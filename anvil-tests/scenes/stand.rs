@@ -171,7 +171,12 @@ impl Stand {
             .with_max_priority_fee_per_gas(price - base);
         let receipt = self.fork.chain.transact(request).await?;
         let mined = self.head().await?;
-        ensure!(mined.number == head.number + 1, "mined in {}, not right after {}", mined.number, head.number);
+        ensure!(
+            mined.number == head.number + 1,
+            "mined in {}, not right after {}",
+            mined.number,
+            head.number
+        );
         ensure!(mined.timestamp == head.timestamp + delay, "the chain's clock did not obey");
         ensure!(receipt.effective_gas_price == price, "paid {}, not {price}", receipt.effective_gas_price);
         Ok(receipt)
