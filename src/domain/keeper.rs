@@ -140,7 +140,7 @@ impl<P: Protocol> Keeper<P> {
             self.market.mark_all();
         }
         let head = self.head.ok_or(Halt::Unasked)?;
-        self.next_timestamp = next_timestamp.max(head.block.timestamp.saturating_add(1));
+        self.next_timestamp = next_timestamp;
         self.knowledge.expire(head.block.number.is_multiple_of(POOLS_AGE));
         self.report = Report { head: Some(head), ..Report::default() };
         self.rounds = 0;
@@ -319,7 +319,7 @@ impl<P: Protocol> Keeper<P> {
         for pairs in opportunities {
             match best(&scope, pairs, &mut self.knowledge) {
                 Known::Yes(Ok(draft)) => drafts.push(draft),
-                Known::Yes(Err(reason)) => refused.extend(pairs.first().map(|pair| (pair.clone(), reason))),
+                Known::Yes(Err((pair, reason))) => refused.push((pair, reason)),
                 Known::No | Known::NotYet => {}
             }
         }
@@ -379,7 +379,8 @@ impl<P: Protocol> Keeper<P> {
         }
         out.push(Effect::Try {
             at: head,
-            timestamp: self.next_timestamp,
+            // No block can be simulated at its parent's second.
+            timestamp: self.next_timestamp.max(head.block.timestamp.saturating_add(1)),
             base_fee,
             proposals: proposals.clone(),
         });
