@@ -35,6 +35,8 @@ pub enum Fault {
     Delay(Duration),
     /// `eth_getLogs` over more blocks than this is refused with this code and text.
     LogRange(u64, i64, &'static str),
+    /// More parameters than this are refused with this code and text.
+    Parameters(usize, i64, &'static str),
 }
 
 /// One call as it arrived.
@@ -141,6 +143,13 @@ impl Proxy {
     /// Cuts every open connection.
     pub fn cut(&self) {
         self.script().connections.drain(..).for_each(|connection| connection.abort());
+    }
+
+    /// Calls with a state override are refused, as by nodes that do not know them.
+    pub fn refuse_overrides(&self) {
+        for method in ["eth_call", "eth_estimateGas"] {
+            self.rule(method, Fault::Parameters(2, -32602, "too many arguments, want at most 2"));
+        }
     }
 
     /// WebSockets are refused, or taken again.
@@ -276,9 +285,11 @@ async fn answer(body: &[u8], script: &Mutex<Script>) -> Result<Option<(u16, Vec<
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Drop) => return Ok(None),
             Some(Fault::Http(status, text)) => return Ok(Some((status, text.into()))),
-            Some(Fault::Error(code, message) | Fault::LogRange(_, code, message)) => {
-                answered.push(error(code, message));
-            }
+            Some(
+                Fault::Error(code, message)
+                | Fault::LogRange(_, code, message)
+                | Fault::Parameters(_, code, message),
+            ) => answered.push(error(code, message)),
             Some(Fault::Answer(result)) => {
                 answered.push(json!({ "jsonrpc": "2.0", "id": call["id"], "result": result }));
             }
@@ -322,6 +333,7 @@ fn meet(call: &Value, script: &Mutex<Script>) -> Option<Fault> {
             Fault::LogRange(most, ..) => {
                 range(&params).is_some_and(|(from, to)| to.saturating_sub(from) >= most)
             }
+            Fault::Parameters(most, ..) => params.as_array().is_some_and(|params| params.len() > most),
             _ => true,
         };
         rule.left > 0 && fits && (rule.method == "*" || rule.method == method)

@@ -18,11 +18,16 @@ use alloy::primitives::{Address, B256};
 use eyre::{Result, WrapErr, bail, eyre};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Gas limit over what the simulation used: refunds are paid back only at the end, every inner call keeps back
 /// a 64th, and prices move a little until we are included.
 const GAS_ROOM: (u64, u64) = (13, 10);
 const GAS_FLOOR: u64 = 60_000;
+/// A node may count a transaction before it finds its receipt: how often, and after what pause, it is asked again
+/// before the nonce is called foreign.
+const RECEIPT_LOOKS: u32 = 3;
+const RECEIPT_PAUSE: Duration = Duration::from_millis(500);
 
 /// One key, its journal and the node it sends to.
 pub struct Desk {
@@ -166,11 +171,23 @@ impl Desk {
                 self.dispatch(durable, plan.fees).await
             }
             Err(fault) if fault.is_fatal() => Err(fault).exit(Exit::Unexpected),
+            Err(NotDurable::NonceTaken { nonce }) => self.restore(nonce).await.map(|()| Input::Grounded),
             Err(fault) => {
                 observe::not_written(&fault);
                 Ok(Input::Grounded)
             }
         }
+    }
+
+    /// The chain took back what it had mined of this nonce: the same bytes go out again, and nothing else until
+    /// they are mined.
+    async fn restore(&self, nonce: u64) -> Result<()> {
+        for durable in self.journal.mined_at(nonce).await.exit(Exit::Unexpected)? {
+            let said = self.rpc.send(&durable).await;
+            observe::restored(nonce, durable.hash(), &said);
+            self.note(durable.hash(), said).await?;
+        }
+        Ok(())
     }
 
     fn intent(&self, plan: &Plan) -> Intent {
@@ -266,7 +283,14 @@ impl Desk {
     /// When the node fails.
     pub async fn follow(&self, flight: &Flight) -> Result<News> {
         let next_nonce = self.rpc.next_nonce(self.address()).await.exit(Exit::Network)?;
-        let receipt = self.rpc.receipt_of(&flight.hashes()).await.exit(Exit::Network)?;
+        let mut receipt = self.rpc.receipt_of(&flight.hashes()).await.exit(Exit::Network)?;
+        for _ in 0..RECEIPT_LOOKS {
+            if receipt.is_some() || next_nonce <= flight.nonce {
+                break;
+            }
+            tokio::time::sleep(RECEIPT_PAUSE).await;
+            receipt = self.rpc.receipt_of(&flight.hashes()).await.exit(Exit::Network)?;
+        }
         Ok(News { receipt, next_nonce })
     }
 

@@ -33,6 +33,8 @@ pub struct Step {
 pub struct Heads {
     rpc: Rpc,
     known: VecDeque<Head>,
+    /// What a step that could not be used had told, for the next one to tell again.
+    owed: Step,
     poll: Duration,
     hints: mpsc::Receiver<()>,
     subscription: Option<JoinHandle<()>>,
@@ -51,7 +53,7 @@ impl Heads {
     pub fn new(rpc: Rpc, ws: Option<String>, poll: Duration) -> Self {
         let (sender, hints) = mpsc::channel(1);
         let subscription = ws.map(|url| tokio::task::spawn(announce(url, sender)));
-        Self { rpc, known: VecDeque::new(), poll, hints, subscription }
+        Self { rpc, known: VecDeque::new(), owed: Step::default(), poll, hints, subscription }
     }
 
     /// The newest head we know.
@@ -62,6 +64,9 @@ impl Heads {
     /// Takes a step back that could not be used, so that the next look finds it again.
     pub fn forget(&mut self, step: &Step) {
         self.known.retain(|head| !step.added.contains(head));
+        self.owed.dropped.extend(&step.dropped);
+        // With nothing left to link to, the next look cannot see a gap.
+        self.owed.jumped |= step.jumped || self.known.is_empty();
     }
 
     /// Seconds to the next block as recent ones came: the shortest gap between the last few, at least one.
@@ -85,6 +90,16 @@ impl Heads {
     /// # Errors
     /// When the node fails; nothing is forgotten then.
     pub async fn look(&mut self) -> Result<Step> {
+        let mut step = self.step().await?;
+        if !step.added.is_empty() {
+            let owed = std::mem::take(&mut self.owed);
+            step.dropped.splice(0..0, owed.dropped);
+            step.jumped |= owed.jumped;
+        }
+        Ok(step)
+    }
+
+    async fn step(&mut self) -> Result<Step> {
         let newest = self.by_tag("latest").await?;
         let Some(last) = self.last() else {
             self.known.push_back(newest);
@@ -197,14 +212,20 @@ fn head(block: &Block) -> Result<Head> {
 }
 
 /// Says "look" for every head the node announces, and subscribes anew when it stops. Never says what the
-/// head is: that is for the look.
+/// head is: that is for the look. Trouble is told once, until it is over.
 async fn announce(url: String, hint: mpsc::Sender<()>) {
     let mut pause = FIRST_RETRY;
+    let mut told = false;
     loop {
-        if let Ok(provider) = ProviderBuilder::new().connect_ws(WsConnect::new(url.clone())).await
+        // The transport would try to connect again for minutes and say nothing meanwhile.
+        let connect = WsConnect::new(url.clone()).with_max_retries(0);
+        if let Ok(provider) = ProviderBuilder::new().connect_ws(connect).await
             && let Ok(mut heads) = provider.subscribe_blocks().await
         {
             pause = FIRST_RETRY;
+            if std::mem::take(&mut told) {
+                tracing::info!("subscribed to new heads again");
+            }
             while heads.recv().await.is_ok() {
                 if hint.is_closed() {
                     return;
@@ -213,7 +234,9 @@ async fn announce(url: String, hint: mpsc::Sender<()>) {
                 let _already_said = hint.try_send(());
             }
         }
-        tracing::warn!(retry_in = ?pause, "subscription to new heads ended or was refused: polling meanwhile");
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!("subscription to new heads ended or was refused: polling meanwhile");
+        }
         tokio::time::sleep(pause).await;
         pause = pause.saturating_mul(2).min(LAST_RETRY);
     }
