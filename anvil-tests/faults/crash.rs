@@ -7,7 +7,6 @@ use alloy::{
     consensus::Transaction as _,
     primitives::{Address, U256},
     providers::{Provider, ext::AnvilApi},
-    rpc::types::anvil::ReorgOptions,
 };
 use backstop::{
     bed::{assets::DOLLAR, operator::Daemon},
@@ -160,7 +159,9 @@ async fn a_nonce_used_by_somebody_else_stops_the_keeper() -> Result<()> {
     let (stand, mut daemon) = in_flight().await?;
     stand.fork.provider.anvil_drop_all_transactions().await?;
     let own = stand.operator.address;
-    stand.command("eth_sendTransaction", json!([{ "from": own, "to": Address::ZERO, "value": "0x1" }])).await?;
+    stand
+        .command("eth_sendTransaction", json!([{ "from": own, "to": Address::ZERO, "value": "0x1" }]))
+        .await?;
     stand.fork.mine(1).await?;
     let code = daemon.ends(PATIENCE).await?;
     let said = daemon.stderr();
@@ -207,10 +208,12 @@ async fn a_mined_revert_is_booked_and_its_account_left_alone_for_a_while() -> Re
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_reorg_takes_out_again_is_not_signed_twice() -> Result<()> {
     let (stand, daemon) = in_flight().await?;
+    // Anvil's own reorg leaves the state of a fork as it was: the way back is a snapshot's.
+    let snapshot = stand.fork.snapshot().await?;
     stand.fork.mine(1).await?;
     stand.booked(0, Outcome::Won).await?;
     let nonce = stand.entries()?[0].nonce;
-    stand.fork.provider.anvil_reorg(ReorgOptions { depth: 1, tx_block_pairs: vec![] }).await?;
+    stand.fork.revert(snapshot).await?;
     stand.fork.provider.anvil_drop_all_transactions().await?;
     stand.fork.chain.set_automine(true).await?;
     let began = std::time::Instant::now();

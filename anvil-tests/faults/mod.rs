@@ -24,8 +24,8 @@ use backstop::{
     io::journal::{Entry, Outcome, Reader},
 };
 use eyre::{Result, ensure, eyre};
-use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use tempfile::TempDir;
 
 use self::proxy::Proxy;

@@ -66,7 +66,6 @@ struct Script {
     connections: Vec<AbortHandle>,
     down: bool,
     refuses_sockets: bool,
-    sockets: usize,
 }
 
 /// The proxy; it ends when dropped.
@@ -157,11 +156,6 @@ impl Proxy {
         self.script().refuses_sockets = refuse;
     }
 
-    /// How many WebSockets were opened through us.
-    pub fn sockets(&self) -> usize {
-        self.script().sockets
-    }
-
     /// Raw transactions are looked up in this journal as they arrive.
     pub fn watch(&self, journal: PathBuf) {
         self.script().journal = Some(journal);
@@ -206,9 +200,8 @@ fn lock(script: &Mutex<Script>) -> MutexGuard<'_, Script> {
 }
 
 fn range(params: &Value) -> Option<(u64, u64)> {
-    let number = |key: &str| {
-        u64::from_str_radix(params[0].get(key)?.as_str()?.trim_start_matches("0x"), 16).ok()
-    };
+    let number =
+        |key: &str| u64::from_str_radix(params[0].get(key)?.as_str()?.trim_start_matches("0x"), 16).ok();
     Some((number("fromBlock")?, number("toBlock")?))
 }
 
@@ -254,8 +247,7 @@ async fn request(stream: &mut BufReader<TcpStream>) -> Result<Option<(String, Ve
 /// A WebSocket is passed through as it is.
 async fn tunnel(mut stream: BufReader<TcpStream>, head: &str, script: &Mutex<Script>) -> Result<()> {
     let (refused, upstream) = {
-        let mut script = lock(script);
-        script.sockets += usize::from(!script.refuses_sockets);
+        let script = lock(script);
         (script.refuses_sockets, script.upstream.clone())
     };
     if refused {
@@ -278,9 +270,7 @@ async fn answer(body: &[u8], script: &Mutex<Script>) -> Result<Option<(u16, Vec<
     let mut forwarded: Vec<Value> = Vec::new();
     let mut swallow = false;
     for call in calls {
-        let error = |code: i64, message: &str| {
-            json!({ "jsonrpc": "2.0", "id": call["id"], "error": { "code": code, "message": message } })
-        };
+        let error = |code: i64, message: &str| json!({ "jsonrpc": "2.0", "id": call["id"], "error": { "code": code, "message": message } });
         match meet(&call, script) {
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Drop) => return Ok(None),

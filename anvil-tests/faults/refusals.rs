@@ -158,7 +158,10 @@ async fn live_mode_is_refused_unless_everything_is_in_place() -> Result<()> {
     check(&stand, &["run"], CONFIGURATION, &["has no native coin to pay gas with"])?;
     stand.fork.set_balance(own, U256::from(10).pow(U256::from(18))).await?;
 
-    stand.edit(&format!("receiver = \"{}\"", backstop::bed::operator::RECEIVER), &format!("receiver = \"{own}\""))?;
+    stand.edit(
+        &format!("receiver = \"{}\"", backstop::bed::operator::RECEIVER),
+        &format!("receiver = \"{own}\""),
+    )?;
     check(&stand, &["run"], CONFIGURATION, &["executor.receiver is the operator's own key"])?;
     fs::write(stand.operator.config(), &config)?;
 
@@ -295,8 +298,7 @@ async fn a_reader_that_has_gone_makes_no_noise() -> Result<()> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backstop"));
         command.arg("--config").arg(stand.operator.config()).args(arguments.split(' '));
         command.envs(stand.operator.environment.iter().cloned());
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         drop(child.stdout.take());
         let mut said = String::new();
         if let Some(mut stderr) = child.stderr.take() {

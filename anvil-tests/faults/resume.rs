@@ -114,7 +114,10 @@ const DIALECTS: [(i64, &str); 9] = [
     (-32600, "You can make eth_getLogs requests with up to a 500 block range. Try 0x1 to 0x1f3"),
     (-32614, "eth_getLogs is limited to a 10,000 range"),
     (-32600, "block range is too wide"),
-    (-32701, "Please specify an address in your request or, to remove restrictions, order a dedicated full node"),
+    (
+        -32701,
+        "Please specify an address in your request or, to remove restrictions, order a dedicated full node",
+    ),
     (-32000, "query exceeds max results 20000"),
     (-32005, "limit exceeded"),
     (-32046, "Max range: 1000"),

@@ -4,9 +4,8 @@
 use std::time::{Duration, Instant};
 
 use alloy::{
-    primitives::{B256, U256},
-    providers::ext::AnvilApi,
-    rpc::types::anvil::ReorgOptions,
+    eips::BlockId,
+    primitives::{Address, U256},
 };
 use backstop::bed::{assets::DOLLAR, operator::Daemon};
 use eyre::{Result, ensure, eyre};
@@ -30,6 +29,17 @@ impl Stand {
     }
 }
 
+impl Stand {
+    async fn repay_everything(&self, debtor: Address) -> Result<()> {
+        for symbol in ["USDC", "DAI", "WBTC", "WETH"] {
+            if self.fork.debt("v36", debtor, symbol).await? > U256::ZERO {
+                self.fork.repay("v36", debtor, symbol, U256::MAX).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The accounts a dry run would liquidate, by the last word it had on each.
 fn wanted(stdout: &str) -> Result<Vec<(String, String)>> {
     let mut last = std::collections::BTreeMap::new();
@@ -46,8 +56,7 @@ fn found(stdout: &str) -> Result<Vec<(String, String, String)>> {
     let scan: Value = serde_json::from_str(stdout)?;
     let plans = scan["opportunities"].as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let row =
-        |plan: &Value| (text(&plan["account"]), text(&plan["call"]["data"]), text(&plan["gross_wei"]));
+    let row = |plan: &Value| (text(&plan["account"]), text(&plan["call"]["data"]), text(&plan["gross_wei"]));
     let mut rows = plans.iter().map(row).collect::<Vec<_>>();
     rows.sort();
     Ok(rows)
@@ -131,22 +140,19 @@ async fn what_a_reorg_undoes_is_undone_in_our_book() -> Result<()> {
     let before = opportunities(&daemon)?;
     let scan = stand.run(&["scan", "--json"])?.expect_ok()?;
     for (depth, (account, ..)) in (1..=3_u64).zip(found(&scan)?) {
-        // Somebody in danger repays in the last of the blocks that the reorg takes back.
+        // Anvil's own reorg leaves the state of a fork as it was, so the way back is a snapshot's. What is taken back
+        // is that somebody in danger has repaid.
         let debtor = super::address(&account)?;
-        stand.fork.mine(3).await?;
-        for symbol in ["USDC", "DAI", "WBTC", "WETH"] {
-            if stand.fork.debt("v36", debtor, symbol).await? > U256::ZERO {
-                stand.fork.repay("v36", debtor, symbol, U256::MAX).await?;
-            }
-        }
+        let snapshot = stand.fork.snapshot().await?;
+        stand.repay_everything(debtor).await?;
+        stand.fork.mine(depth).await?;
         stand.caught_up(&mut daemon).await?;
         assert!(opportunities(&daemon)? < before, "{debtor} has repaid");
-        stand.fork.provider.anvil_reorg(ReorgOptions { depth, tx_block_pairs: vec![] }).await?;
-        // Anvil would mine them again.
-        stand.fork.provider.anvil_drop_all_transactions().await?;
-        stand.fork.mine(1).await?;
+        let height = stand.fork.chain.block_number().await?;
+        stand.fork.revert(snapshot).await?;
+        let height = height - stand.fork.chain.block_number().await?;
+        stand.fork.mine(height + 1).await?;
         stand.caught_up(&mut daemon).await?;
-        eprintln!("DEBUG {:?} {:?}", stand.fork.account_data("v36", debtor, alloy::eips::BlockId::latest()).await?.healthFactor, stand.command("eth_getBlockByNumber", json!([format!("{:#x}", stand.fork.chain.block_number().await? - 1), false])).await?["transactions"]);
         assert_eq!(opportunities(&daemon)?, before, "{debtor} has not repaid after all: {}", daemon.stderr());
         assert_eq!(daemon.stderr().matches("blocks were replaced").count() as u64, depth);
     }
@@ -170,10 +176,9 @@ async fn after_a_gap_too_long_to_link_everything_is_read_again() -> Result<()> {
     stand.caught_up(&mut daemon).await?;
     stand.proxy.set_down(true);
     // A borrower whom nobody has seen before, and who is in danger as soon as ether falls.
-    let newcomer = B256::repeat_byte(0x5c);
-    let newcomer = alloy::primitives::Address::from_word(newcomer);
+    let newcomer = Address::repeat_byte(0x5c);
     stand.fork.supply("v36", newcomer, "WETH", stand.fork.amount("WETH", 20_000)?).await?;
-    let room = stand.fork.account_data("v36", newcomer, alloy::eips::BlockId::latest()).await?;
+    let room = stand.fork.account_data("v36", newcomer, BlockId::latest()).await?;
     let dollars = room.availableBorrowsBase * U256::from(99) / U256::from(100);
     stand.fork.borrow("v36", newcomer, "USDC", dollars / U256::from(100)).await?;
     stand.fork.mine(300).await?;

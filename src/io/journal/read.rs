@@ -126,7 +126,9 @@ pub(super) fn mined_at(db: &Connection, path: &Path, from: Address, nonce: u64) 
         }
         Ok(found)
     };
-    read().map_err(|error| explain(error, path)).wrap_err_with(|| format!("what was mined with nonce {nonce}"))
+    read()
+        .map_err(|error| explain(error, path))
+        .wrap_err_with(|| format!("what was mined with nonce {nonce}"))
 }
 
 fn attempts(db: &Connection, intent: IntentId) -> rusqlite::Result<Vec<Attempt>> {
