@@ -186,8 +186,11 @@ async fn deal(
         Hands { reader: &wire.reader, simulator: Some(&bench.simulator), desk: post.desk.as_mut() };
     drive(&mut wire.keeper, input, &mut hands).await?;
     let report = wire.keeper.report();
-    observe::head(report, began.elapsed().as_millis(), wire.keeper.flight().is_some());
-    printed.report(&config.market.name, &wire.keeper.market, report, bench.terms.live, json)
+    let took = began.elapsed();
+    // The line that ends a block comes after the block's results.
+    printed.report(&config.market.name, &wire.keeper.market, report, bench.terms.live, json)?;
+    observe::head(report, took.as_millis(), wire.keeper.flight().is_some());
+    Ok(())
 }
 
 /// The present head once more, without its logs: they were taken.
