@@ -127,7 +127,7 @@ async fn addresses_that_are_something_else_are_refused() -> Result<()> {
     let all = ["scan", "positions", "run"];
 
     stand.edit(&provider, &nobody)?;
-    check(&stand, &all, CONFIGURATION, &["no contract at markets.v36.addresses_provider"])?;
+    check(&stand, &all, CONFIGURATION, &["markets.v36.addresses_provider: there is no contract at"])?;
     fs::write(stand.operator.config(), &good)?;
     stand.edit(&provider, &weth)?;
     check(&stand, &all, CONFIGURATION, &["does not lead to an Aave V3 market", "addresses_provider"])?;
@@ -137,7 +137,12 @@ async fn addresses_that_are_something_else_are_refused() -> Result<()> {
     check(&stand, &["scan", "run"], CONFIGURATION, &["is neither Uniswap's SwapRouter nor"])?;
     fs::write(stand.operator.config(), &good)?;
     stand.edit(&quoter, &nobody)?;
-    check(&stand, &["scan"], CONFIGURATION, &["no contract at markets.v36.route"])?;
+    check(
+        &stand,
+        &["scan"],
+        CONFIGURATION,
+        &["markets.v36.route.uniswap_v3_quoter: there is no contract at"],
+    )?;
 
     fs::write(stand.operator.config(), &good)?;
     stand.edit("[rpc]", "[rpc]\nhttps = \"x\"")?;
@@ -173,9 +178,14 @@ async fn live_mode_is_refused_unless_everything_is_in_place() -> Result<()> {
     chain.set_storage(executor, slot, B256::from(U256::from(1))).await?;
 
     chain.set_code(executor, Bytes::new()).await?;
-    check(&stand, &["run"], CONFIGURATION, &["no contract at executor.address"])?;
+    check(&stand, &["run"], CONFIGURATION, &["executor.address: there is no contract at"])?;
     chain.set_code(executor, Bytes::from_static(&[0x60, 0x00, 0x60, 0x00, 0xf3])).await?;
-    check(&stand, &["run"], CONFIGURATION, &["a contract other than our executor at executor.address"])?;
+    check(
+        &stand,
+        &["run"],
+        CONFIGURATION,
+        &["executor.address: the contract at", "is not this version's executor"],
+    )?;
     chain.set_code(executor, code).await?;
 
     let daemon = stand.start().await?;
