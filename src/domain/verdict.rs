@@ -37,21 +37,26 @@ pub struct Verdict {
     /// What gas cost.
     pub cost: Wei,
     pub net: Net,
+    /// Accounts that were liquidated: of several in one transaction each may fail alone.
+    pub taken: Vec<Address>,
 }
 
 /// Reads the receipt of one of our transactions to `executor`.
 pub fn of(receipt: &Receipt, kind: Kind, executor: Address) -> Verdict {
-    let gross = receipt
-        .logs
-        .iter()
-        .filter(|log| log.address == executor)
-        .find_map(|log| Executor::Executed::decode_log_data(&log.data).ok())
-        .map_or(Wei::ZERO, |event| Wei(event.profit));
+    let ours = || receipt.logs.iter().filter(|log| log.address == executor);
+    let gross = ours()
+        .filter_map(|log| Executor::Executed::decode_log_data(&log.data).ok())
+        .try_fold(Wei::ZERO, |sum, event| sum.plus(Wei(event.profit)))
+        .unwrap_or(Wei::MAX);
+    let taken = ours()
+        .filter_map(|log| Executor::Liquidated::decode_log_data(&log.data).ok())
+        .map(|event| event.borrower)
+        .collect();
     let outcome = match kind {
         Kind::Cancel => Outcome::Withdrawn,
         Kind::Execute if receipt.succeeded => Outcome::Won,
         Kind::Execute => Outcome::Reverted,
     };
     let cost = receipt.gas_used.cost(receipt.gas_price);
-    Verdict { outcome, gross, cost, net: Net::of(gross, cost) }
+    Verdict { outcome, gross, cost, net: Net::of(gross, cost), taken }
 }
