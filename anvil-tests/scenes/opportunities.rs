@@ -6,7 +6,7 @@ use backstop::bed::assets::DOLLAR;
 use eyre::{Result, WrapErr, ensure};
 
 use super::{
-    promise::{self, Shape},
+    promise::{self, Kept, Shape},
     stand::{Scan, Stand},
 };
 
@@ -76,16 +76,19 @@ async fn check(market: &'static str) -> Result<()> {
         let placed = stand.scan_by_override()?;
         the_same_numbers(&scan, &placed).wrap_err(world.name)?;
         ensure!(!scan.opportunities.is_empty(), "{market}: nothing to do when {}", world.name);
-        let (mut worst, mut gas) = (i64::MAX, 0_i64);
+        let (mut later, mut same) = (Worst::default(), Worst::default());
         for (index, plan) in scan.opportunities.iter().enumerate() {
             let delay = DELAYS[(sent + index) % DELAYS.len()];
             let kept = promise::check(&stand, plan, delay).await.wrap_err(world.name)?;
-            worst = worst.min(kept.net_ppm);
-            gas = gas.max(kept.gas_ppm.abs());
+            if delay > 0 {
+                later.note(kept)
+            } else {
+                same.note(kept)
+            }
             *shapes.entry(Shape::of(plan.leg()?, stand.fork.manifest.wrapped_native)).or_default() += 1;
         }
         sent += scan.opportunities.len();
-        tell(market, world, &scan, worst, gas);
+        tell(market, world, &scan, (later, same));
     }
     eprintln!("{market}: {sent} calls sent as printed, {shapes:?}");
     let found = shapes.keys().copied().collect::<BTreeSet<_>>();
@@ -132,15 +135,34 @@ fn the_same_numbers(deployed: &Scan, placed: &Scan) -> Result<()> {
     Ok(())
 }
 
-fn tell(market: &str, world: World, scan: &Scan, worst: i64, gas: i64) {
+/// The furthest that anything was from its promise, in parts per million.
+#[derive(Clone, Copy, Debug, Default)]
+struct Worst {
+    net: i64,
+    gas: i64,
+}
+
+impl Worst {
+    fn note(&mut self, kept: Kept) {
+        self.net = self.net.min(kept.net_ppm);
+        self.gas = self.gas.max(kept.gas_ppm.abs());
+    }
+}
+
+fn tell(market: &str, world: World, scan: &Scan, (later, same): (Worst, Worst)) {
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for skip in &scan.skipped {
         *reasons.entry(&skip.reason).or_default() += 1;
     }
     eprintln!(
-        "{market}  {:<26} {:>3} opportunities  net at worst {worst:>+6} ppm  gas within {gas:>5} ppm  skipped {reasons:?}",
+        "{market}  {:<24} {:>3} opportunities  1 or 12 s on: net {:>+5} gas {:>5} ppm  in the head's second: net {:>+6} \
+         gas {:>5} ppm  skipped {reasons:?}",
         world.name,
         scan.opportunities.len(),
+        later.net,
+        later.gas,
+        same.net,
+        same.gas,
     );
     for skip in scan.skipped.iter().filter(|skip| skip.reason == "simulation-refused") {
         eprintln!("{market}    refused: {} {}", skip.account, skip.why);

@@ -76,8 +76,12 @@ async fn the_size_is_best(stand: &Stand, plan: &Opportunity, premium: u64) -> Re
     let most = most.ok_or_else(|| eyre!("the contract refuses the largest repay"))?.repaid;
     let mut best: Option<(I256, U256)> = None;
     let mut served = 0;
-    for part in 1..=SIZES {
-        let size = most * U256::from(part) / U256::from(SIZES);
+    // Half of them over all that is allowed, half over twice the plan's own.
+    let half = U256::from(SIZES / 2);
+    let sizes = (1..=SIZES / 2)
+        .map(U256::from)
+        .flat_map(|part| [most * part / half, leg.repay * U256::from(2) * part / half]);
+    for size in sizes.filter(|size| *size <= most) {
         let Some(moved) = force(stand, plan.account, pair, size).await? else { continue };
         let dai = stand.symbol(leg.debt_asset)? == "DAI" && stand.market == "v36";
         // DAI is lent by the pool with USDC there, for a basis point.

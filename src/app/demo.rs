@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a demonstration tells people how long things took")]
 
+use crate::abi::executor::Executor;
 use crate::bed::assets::DOLLAR;
 use crate::bed::operator::{Custody, Operator, RECEIVER};
 use crate::bed::{Bed, Fork, Options};
@@ -12,7 +13,9 @@ use crate::exit::{Exit, ExitExt};
 use crate::io::journal::{Entry, Outcome, Reader};
 use crate::io::out;
 use alloy::eips::BlockId;
-use alloy::primitives::{Address, U256};
+use alloy::primitives::U256;
+use alloy::providers::Provider;
+use alloy::sol_types::SolEvent;
 use eyre::{Result, WrapErr, ensure, eyre};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -29,18 +32,24 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// When nothing new is won for this long, it is asked whether anything is left.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// One liquidation, as the demo shows it.
+/// One transaction of the keeper, as the demo shows it.
 #[derive(Debug, Serialize)]
 struct Won {
-    account: String,
     transaction: String,
     block: u64,
-    health_before: HealthFactor,
-    health_after: HealthFactor,
+    gas: u64,
     promised_wei: Wei,
     profit_wei: Wei,
     net_wei: Net,
-    gas: u64,
+    liquidations: Vec<Liquidation>,
+}
+
+#[derive(Debug, Serialize)]
+struct Liquidation {
+    account: String,
+    health_before: HealthFactor,
+    health_after: HealthFactor,
+    profit_wei: Wei,
 }
 
 /// # Errors
@@ -89,7 +98,7 @@ pub async fn demo(arguments: &Demo, json: bool) -> Result<()> {
     stage.tell(&format!("the oracle's price is in block {fallen}"))?;
 
     stage.act("6/6", "the keeper liquidates").await?;
-    let won = watch(&stage, &fork, &operator, market).await?;
+    let won = watch(&stage, &fork, &operator).await?;
     stage.tell("nothing is left that pays")?;
     let status = daemon.stop()?;
     ensure!(status.success(), "the keeper ended with {status}");
@@ -116,7 +125,7 @@ async fn fall(fork: &Fork) -> Result<()> {
 }
 
 /// Follows the keeper's journal until nothing new is won.
-async fn watch(stage: &Stage, fork: &Fork, operator: &Operator, market: &str) -> Result<Vec<Won>> {
+async fn watch(stage: &Stage, fork: &Fork, operator: &Operator) -> Result<Vec<Won>> {
     let path = operator.journal(fork.manifest.chain_id);
     let began = Instant::now();
     let mut last = Instant::now();
@@ -131,28 +140,28 @@ async fn watch(stage: &Stage, fork: &Fork, operator: &Operator, market: &str) ->
             if won.contains_key(&id) || !is_won(&entry) {
                 continue;
             }
-            let one = look(fork, market, &entry).await?;
-            stage.tell(&format!(
-                "block {}  {}  health {} -> {}  profit {} WETH  gas {}",
-                one.block,
-                one.account,
-                super::show::factor(one.health_before),
-                super::show::factor(one.health_after),
-                super::show::native(Net::Gain(one.profit_wei)),
-                one.gas
-            ))?;
-            stage.tell(&format!("         {}", one.transaction))?;
+            let one = look(fork, operator, &entry).await?;
+            stage.tell(&format!("block {}  {}  gas {}", one.block, one.transaction, one.gas))?;
+            for taken in &one.liquidations {
+                stage.tell(&format!(
+                    "    {}  health {} -> {}  profit {} WETH",
+                    taken.account,
+                    super::show::factor(taken.health_before),
+                    super::show::factor(taken.health_after),
+                    super::show::native(Net::Gain(taken.profit_wei)),
+                ))?;
+            }
             won.insert(id, one);
             last = Instant::now();
         }
-        if won.len() >= LEAST && last.elapsed() > QUIET && nothing_left(operator, &path)? {
+        let taken = won.values().map(|one| one.liquidations.len()).sum::<usize>();
+        if taken >= LEAST && last.elapsed() > QUIET && nothing_left(operator, &path)? {
             return Ok(won.into_values().collect());
         }
         if began.elapsed() > PATIENCE {
             let log = std::fs::read_to_string(operator.folder.join("stderr.log")).unwrap_or_default();
             return Err(eyre!(
-                "{} liquidations in {PATIENCE:?}, {LEAST} expected. The keeper said:\n{log}",
-                won.len()
+                "{taken} liquidations in {PATIENCE:?}, {LEAST} expected. The keeper said:\n{log}"
             ))
             .exit(Exit::Check);
         }
@@ -174,23 +183,39 @@ fn is_won(entry: &Entry) -> bool {
     entry.intent.is_some() && entry.verdict.is_some_and(|verdict| verdict.outcome == Outcome::Won)
 }
 
-async fn look(fork: &Fork, market: &str, entry: &Entry) -> Result<Won> {
+async fn look(fork: &Fork, operator: &Operator, entry: &Entry) -> Result<Won> {
     let (Some(intent), Some(mined), Some(verdict)) = (&entry.intent, entry.mined, entry.verdict) else {
         return Err(eyre!("the journal's entry {} is not complete", entry.id));
     };
-    let health = |block: u64| fork.account_data(market, intent.account, BlockId::number(block));
-    let before = health(mined.block.saturating_sub(1)).await.wrap_err("health before")?;
-    let after = health(mined.block).await.wrap_err("health after")?;
+    let receipt = fork.provider.get_transaction_receipt(entry.hash).await?;
+    let receipt = receipt.ok_or_else(|| eyre!("{} has no receipt", entry.hash))?;
+    let mut borrower = None;
+    let mut liquidations = Vec::new();
+    for log in receipt.logs().iter().filter(|log| Some(log.address()) == operator.executor) {
+        if let Ok(event) = Executor::Liquidated::decode_log_data(log.data()) {
+            borrower = Some(event.borrower);
+        } else if let (Ok(event), Some(account)) = (Executor::Executed::decode_log_data(log.data()), borrower)
+        {
+            let health = async |block: u64| {
+                let data = fork.account_data(&operator.market, account, BlockId::number(block)).await?;
+                eyre::Ok(HealthFactor(data.healthFactor))
+            };
+            liquidations.push(Liquidation {
+                account: account.to_string(),
+                health_before: health(mined.block.saturating_sub(1)).await?,
+                health_after: health(mined.block).await?,
+                profit_wei: Wei(event.profit),
+            });
+        }
+    }
     Ok(Won {
-        account: Address::to_string(&intent.account),
         transaction: entry.hash.to_string(),
         block: mined.block,
-        health_before: HealthFactor(before.healthFactor),
-        health_after: HealthFactor(after.healthFactor),
+        gas: mined.gas_used.0,
         promised_wei: intent.promised_gross,
         profit_wei: verdict.realised_gross,
         net_wei: verdict.realised_net,
-        gas: mined.gas_used.0,
+        liquidations,
     })
 }
 
@@ -199,13 +224,14 @@ fn conclude(stage: &Stage, won: &[Won], received: Wei, began: Instant) -> Result
     let net = won.iter().filter_map(|one| one.net_wei.gain()).try_fold(Wei::ZERO, Wei::plus)?;
     if stage.json {
         return out::json(&serde_json::json!({
-            "v": 1, "liquidations": won, "profit_wei": booked, "received_wei": received, "net_wei": net,
+            "v": 1, "transactions": won, "profit_wei": booked, "received_wei": received, "net_wei": net,
         }));
     }
     let show = |wei: Wei| super::show::native(Net::Gain(wei));
     out::line("")?;
     out::line(&format!(
-        "{} liquidations, {} WETH of profit at the receiver ({} booked), {} after gas, in {} s.",
+        "{} liquidations in {} transactions, {} WETH of profit at the receiver ({} booked), {} after gas, in {} s.",
+        won.iter().map(|one| one.liquidations.len()).sum::<usize>(),
         won.len(),
         show(received),
         show(booked),

@@ -37,8 +37,9 @@ pub async fn scan(config: &Config, arguments: &Scan, json: bool) -> Result<()> {
     }
     wire.keeper.engage(bench.terms.clone(), None);
     let head = wire.head;
-    // The earliest the next block can be: what is liquidatable then stays so, but for prices.
-    let next_timestamp = head.block.timestamp.saturating_add(1);
+    // Judged at the head's own second, the earliest the next block can have: what is liquidatable then, and the
+    // amounts that are allowed then, stay so while interest runs.
+    let next_timestamp = head.block.timestamp;
     let input = Input::Head { dropped: vec![], added: vec![(head, vec![])], jumped: false, next_timestamp };
     let mut hands = Hands { reader: &wire.reader, simulator: Some(&bench.simulator), desk: None };
     drive(&mut wire.keeper, input, &mut hands).await?;

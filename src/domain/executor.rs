@@ -163,7 +163,9 @@ pub fn many_data(plans: Vec<Executor::Plan>, profit_token: Address, min_profit: 
 
 /// The profit that `execute` and `executeMany` answer with, in their first word.
 pub fn profit(data: &[u8]) -> Option<Wei> {
-    (data.len() == 32 || data.len() == 64).then(|| data.get(..32).map(|word| Wei(U256::from_be_slice(word)))).flatten()
+    (data.len() == 32 || data.len() == 64)
+        .then(|| data.get(..32).map(|word| Wei(U256::from_be_slice(word))))
+        .flatten()
 }
 
 /// What the executor, or something it called, said when it refused.

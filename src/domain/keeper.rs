@@ -12,8 +12,8 @@ pub use facts::{Effect, Halt, Input, Report, Terms};
 use super::chain::{Answer, BlockRef, Head, Log};
 use super::cost::{fees, next_base_fee};
 use super::executor::{Order as CallOrder, call_data};
-use super::pack::{self, Rehearsed};
 use super::lane::{self, Attempt, Flight, Kind, News, Order};
+use super::pack::{self, Rehearsed};
 use super::plan::{Call, Draft, Plan, Proposal, Reason, Skip, Submission, Trial, least_profit};
 use super::prices::Moment;
 use super::protocol::{Opportunity, Protocol};
@@ -39,7 +39,10 @@ const COOLDOWN: u64 = 10;
 enum Phase {
     Idle,
     Settling,
-    Searching { opportunities: Vec<Vec<Opportunity>>, asked: Vec<Question> },
+    Searching {
+        opportunities: Vec<Vec<Opportunity>>,
+        asked: Vec<Question>,
+    },
     Trying(Vec<Proposal>),
     /// Several plans one after another, as they would run in one transaction.
     Rehearsing(Vec<Plan>),
@@ -148,7 +151,7 @@ impl<P: Protocol> Keeper<P> {
             self.market.mark_all();
         }
         let head = self.head.ok_or(Halt::Unasked)?;
-        self.next_timestamp = next_timestamp.max(head.block.timestamp.saturating_add(1));
+        self.next_timestamp = next_timestamp;
         self.knowledge.expire(head.block.number.is_multiple_of(POOLS_AGE));
         self.report = Report { head: Some(head), ..Report::default() };
         self.rounds = 0;
@@ -201,6 +204,7 @@ impl<P: Protocol> Keeper<P> {
                     cost: Wei::ZERO,
                     net: Net::Gain(Wei::ZERO),
                     taken: vec![],
+                    failed: vec![],
                 };
                 out.push(Effect::Book {
                     flight: Box::new(flight),
@@ -328,7 +332,7 @@ impl<P: Protocol> Keeper<P> {
         for pairs in opportunities {
             match best(&scope, pairs, &mut self.knowledge) {
                 Known::Yes(Ok(draft)) => drafts.push(draft),
-                Known::Yes(Err(reason)) => refused.extend(pairs.first().map(|pair| (pair.clone(), reason))),
+                Known::Yes(Err((pair, reason))) => refused.push((pair, reason)),
                 Known::No | Known::NotYet => {}
             }
         }
@@ -394,7 +398,9 @@ impl<P: Protocol> Keeper<P> {
     }
 
     fn attempt(&self, at: Head, calls: Vec<Call>, in_sequence: bool, out: &mut Vec<Effect>) {
-        let (timestamp, base_fee) = (self.next_timestamp, next_base_fee(&at));
+        // No block can be simulated at its parent's second.
+        let timestamp = self.next_timestamp.max(at.block.timestamp.saturating_add(1));
+        let base_fee = next_base_fee(&at);
         out.push(Effect::Try { at, timestamp, base_fee, calls, in_sequence });
     }
 
@@ -422,7 +428,8 @@ impl<P: Protocol> Keeper<P> {
                 Rehearsed::Alone => self.submit_best(out),
             },
             Phase::Proving(plans, call) => {
-                let proven = trials.first().and_then(|trial| pack::submission(plans, call, trial, &head, terms));
+                let proven =
+                    trials.first().and_then(|trial| pack::submission(plans, call, trial, &head, terms));
                 match proven {
                     Some(submission) => self.submit(submission, out),
                     None => self.submit_best(out),

@@ -93,7 +93,13 @@ pub fn weigh(plans: Vec<Plan>, trials: &[Trial], head: &Head, terms: &Terms) -> 
 }
 
 /// The submission that the whole becomes after its trial; `None` when the parts are better sent alone.
-pub fn submission(plans: Vec<Plan>, call: Call, trial: &Trial, head: &Head, terms: &Terms) -> Option<Submission> {
+pub fn submission(
+    plans: Vec<Plan>,
+    call: Call,
+    trial: &Trial,
+    head: &Head,
+    terms: &Terms,
+) -> Option<Submission> {
     let Trial::Profit { gross, gas } = *trial else { return None };
     let base_fee = cost::next_base_fee(head);
     let fees = fees(gross, gas, base_fee, &terms.fees).ok()??;

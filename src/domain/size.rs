@@ -46,19 +46,20 @@ macro_rules! found {
 /// How a candidate fared.
 type Priced = Known<Result<Draft, Reason>>;
 
-/// The best draft over all pairs of one account, the reason why there is none, or the need to ask first.
+/// The best draft over all pairs of one account, a pair and the reason why there is none, or the need to ask first.
+/// `No` only where there are no pairs.
 pub fn best<P: Protocol>(
     scope: &Scope<'_, P>,
     opportunities: &[Opportunity],
     knowledge: &mut Knowledge,
-) -> Known<Result<Draft, Reason>> {
+) -> Known<Result<Draft, (Opportunity, Reason)>> {
     let mut found = Vec::new();
-    let mut refusal = Reason::NoRoute;
+    let mut refusal = None;
     let mut waiting = false;
     for opportunity in opportunities {
         match best_size(scope, opportunity, knowledge) {
             Known::Yes(Ok(draft)) => found.push(draft),
-            Known::Yes(Err(reason)) => refusal = reason,
+            Known::Yes(Err(reason)) => refusal = Some((opportunity.clone(), reason)),
             Known::No => {}
             Known::NotYet => waiting = true,
         }
@@ -66,7 +67,11 @@ pub fn best<P: Protocol>(
     if waiting {
         return Known::NotYet;
     }
-    Known::Yes(found.into_iter().max_by_key(|draft| scope.net(draft)).ok_or(refusal))
+    match (found.into_iter().max_by_key(|draft| scope.net(draft)), refusal) {
+        (Some(draft), _) => Known::Yes(Ok(draft)),
+        (None, Some(refused)) => Known::Yes(Err(refused)),
+        (None, None) => Known::No,
+    }
 }
 
 fn best_size<P: Protocol>(

@@ -1,6 +1,7 @@
 //! What a mined transaction did, against what its plan promised.
 
 use super::chain::Receipt;
+use super::executor::refusal;
 use super::lane::Kind;
 use super::units::{Net, Wei};
 use crate::abi::executor::Executor;
@@ -39,6 +40,8 @@ pub struct Verdict {
     pub net: Net,
     /// Accounts that were liquidated: of several in one transaction each may fail alone.
     pub taken: Vec<Address>,
+    /// Why those that failed alone did, by their place in the transaction.
+    pub failed: Vec<(usize, String)>,
 }
 
 /// Reads the receipt of one of our transactions to `executor`.
@@ -52,11 +55,15 @@ pub fn of(receipt: &Receipt, kind: Kind, executor: Address) -> Verdict {
         .filter_map(|log| Executor::Liquidated::decode_log_data(&log.data).ok())
         .map(|event| event.borrower)
         .collect();
+    let failed = ours()
+        .filter_map(|log| Executor::Failed::decode_log_data(&log.data).ok())
+        .map(|event| (event.place.saturating_to(), refusal(&event.reason)))
+        .collect();
     let outcome = match kind {
         Kind::Cancel => Outcome::Withdrawn,
         Kind::Execute if receipt.succeeded => Outcome::Won,
         Kind::Execute => Outcome::Reverted,
     };
     let cost = receipt.gas_used.cost(receipt.gas_price);
-    Verdict { outcome, gross, cost, net: Net::of(gross, cost), taken }
+    Verdict { outcome, gross, cost, net: Net::of(gross, cost), taken, failed }
 }
