@@ -28,7 +28,7 @@ fn command(cli: &Cli) -> eyre::Result<()> {
         config.require(need)?;
     }
     app::log::start(&config.log);
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         match &cli.command {
             Command::Positions(arguments) => positions::positions(&config, arguments, cli.json).await,
             Command::Scan(arguments) => scan::scan(&config, arguments, cli.json).await,
@@ -36,5 +36,8 @@ fn command(cli: &Cli) -> eyre::Result<()> {
             Command::Deploy(arguments) => deploy::deploy(&config, arguments, cli.json).await,
             Command::Demo(arguments) => demo::demo(arguments, cli.json).await,
         }
-    })
+    });
+    // A key still being decrypted, or a name still being resolved, holds nobody up.
+    runtime.shutdown_background();
+    ended
 }

@@ -2,9 +2,9 @@
 
 mod crash;
 mod proxy;
-// mod refusals;
+mod refusals;
 mod resume;
-// mod transport;
+mod transport;
 
 use std::{path::Path, time::Duration};
 
@@ -49,12 +49,16 @@ pub struct Stand {
 impl Stand {
     /// An operator in dry-run mode who polls.
     pub async fn new() -> Result<Self> {
+        Self::kept_in(Custody::Environment).await
+    }
+
+    /// One who keeps the key so.
+    pub async fn kept_in(custody: Custody) -> Result<Self> {
         let fork = shared().await?.fork().await?;
         let proxy = Proxy::before(&fork.http())?;
         let folder = tempfile::tempdir()?;
         let binary = Path::new(env!("CARGO_BIN_EXE_backstop"));
-        let mut operator = Operator::new(&fork, MARKET, folder.path(), binary, Custody::Environment)?;
-        operator.environment = vec![];
+        let operator = Operator::new(&fork, MARKET, folder.path(), binary, custody)?;
         let mut stand = Self { operator, proxy, fork, _folder: folder };
         stand.set("BACKSTOP_RPC__HTTP", &stand.http());
         stand.set("BACKSTOP_RPC__WS", "");
@@ -196,7 +200,6 @@ fn nonce(raw: &Bytes) -> Result<u64> {
     Ok(decode(raw)?.nonce())
 }
 
-/// A call of anything by address, for scenes that need no typed call.
 pub fn address(text: &str) -> Result<Address> {
     text.parse().map_err(|_| eyre!("not an address: {text}"))
 }

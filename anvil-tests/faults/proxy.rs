@@ -35,6 +35,8 @@ pub enum Fault {
     Delay(Duration),
     /// `eth_getLogs` over more blocks than this is refused with this code and text.
     LogRange(u64, i64, &'static str),
+    /// More parameters than this are refused with this code and text.
+    Parameters(usize, i64, &'static str),
 }
 
 /// One call as it arrived.
@@ -64,7 +66,6 @@ struct Script {
     connections: Vec<AbortHandle>,
     down: bool,
     refuses_sockets: bool,
-    sockets: usize,
 }
 
 /// The proxy; it ends when dropped.
@@ -143,14 +144,16 @@ impl Proxy {
         self.script().connections.drain(..).for_each(|connection| connection.abort());
     }
 
+    /// Calls with a state override are refused, as by nodes that do not know them.
+    pub fn refuse_overrides(&self) {
+        for method in ["eth_call", "eth_estimateGas"] {
+            self.rule(method, Fault::Parameters(2, -32602, "too many arguments, want at most 2"));
+        }
+    }
+
     /// WebSockets are refused, or taken again.
     pub fn refuse_sockets(&self, refuse: bool) {
         self.script().refuses_sockets = refuse;
-    }
-
-    /// How many WebSockets were opened through us.
-    pub fn sockets(&self) -> usize {
-        self.script().sockets
     }
 
     /// Raw transactions are looked up in this journal as they arrive.
@@ -244,8 +247,7 @@ async fn request(stream: &mut BufReader<TcpStream>) -> Result<Option<(String, Ve
 /// A WebSocket is passed through as it is.
 async fn tunnel(mut stream: BufReader<TcpStream>, head: &str, script: &Mutex<Script>) -> Result<()> {
     let (refused, upstream) = {
-        let mut script = lock(script);
-        script.sockets += usize::from(!script.refuses_sockets);
+        let script = lock(script);
         (script.refuses_sockets, script.upstream.clone())
     };
     if refused {
@@ -273,9 +275,11 @@ async fn answer(body: &[u8], script: &Mutex<Script>) -> Result<Option<(u16, Vec<
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Drop) => return Ok(None),
             Some(Fault::Http(status, text)) => return Ok(Some((status, text.into()))),
-            Some(Fault::Error(code, message) | Fault::LogRange(_, code, message)) => {
-                answered.push(error(code, message));
-            }
+            Some(
+                Fault::Error(code, message)
+                | Fault::LogRange(_, code, message)
+                | Fault::Parameters(_, code, message),
+            ) => answered.push(error(code, message)),
             Some(Fault::Answer(result)) => {
                 answered.push(json!({ "jsonrpc": "2.0", "id": call["id"], "result": result }));
             }
@@ -319,6 +323,7 @@ fn meet(call: &Value, script: &Mutex<Script>) -> Option<Fault> {
             Fault::LogRange(most, ..) => {
                 range(&params).is_some_and(|(from, to)| to.saturating_sub(from) >= most)
             }
+            Fault::Parameters(most, ..) => params.as_array().is_some_and(|params| params.len() > most),
             _ => true,
         };
         rule.left > 0 && fits && (rule.method == "*" || rule.method == method)

@@ -187,11 +187,11 @@ async fn follow(market: &'static str) -> Result<()> {
         let mut steps = 0;
         if let Some(snapshot) = fork_point {
             // The keeper sees these blocks, and then that they never were.
-            steps += catch_up(&mut wire, &mut replaced).await?;
+            steps += catch_up(&config, &mut wire, &mut replaced).await?;
             stand.fork.revert(snapshot).await?;
             live_on(&stand.fork, market, &mut rng, round + 2, &mut tally).await?;
         }
-        steps += catch_up(&mut wire, &mut replaced).await?;
+        steps += catch_up(&config, &mut wire, &mut replaced).await?;
         ensure!(steps > 0, "the chain did not move");
         let keeper = &wire.keeper.market;
         let head = stand.head().await?;
@@ -223,9 +223,9 @@ async fn follow(market: &'static str) -> Result<()> {
     Ok(())
 }
 
-async fn catch_up(wire: &mut wire::Wire, replaced: &mut usize) -> Result<usize> {
+async fn catch_up(config: &Config, wire: &mut wire::Wire, replaced: &mut usize) -> Result<usize> {
     let mut steps = 0;
-    while let Some(input) = wire.advance().await? {
+    while let Some(input) = wire.advance(config).await? {
         if let backstop::domain::keeper::Input::Head { dropped, .. } = &input {
             *replaced += dropped.len();
         }

@@ -157,11 +157,23 @@ impl Desk {
                 self.dispatch(durable, submission.fees).await
             }
             Err(fault) if fault.is_fatal() => Err(fault).exit(Exit::Unexpected),
+            Err(NotDurable::NonceTaken { nonce }) => self.restore(nonce).await.map(|()| Input::Grounded),
             Err(fault) => {
                 observe::not_written(&fault);
                 Ok(Input::Grounded)
             }
         }
+    }
+
+    /// The chain took back what it had mined of this nonce: the same bytes go out again, and nothing else until
+    /// they are mined.
+    async fn restore(&self, nonce: u64) -> Result<()> {
+        for durable in self.journal.mined_at(nonce).await.exit(Exit::Unexpected)? {
+            let said = self.rpc.send(&durable).await;
+            observe::restored(nonce, durable.hash(), &said);
+            self.note(durable.hash(), said).await?;
+        }
+        Ok(())
     }
 
     /// The first plan stands for all in the journal's columns; the detail has every one.

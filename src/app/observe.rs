@@ -49,6 +49,10 @@ pub fn resent(hash: B256, said: &str) {
     tracing::info!(transaction = %hash, said, "sent again");
 }
 
+pub fn restored(nonce: u64, hash: B256, said: &str) {
+    tracing::warn!(nonce, transaction = %hash, said, "no longer mined after a reorganisation: sent again");
+}
+
 pub fn no_funds(address: Address, balance: Wei, needed: Wei) {
     let (balance, needed) = (native(Net::Gain(balance)), native(Net::Gain(needed)));
     tracing::error!(%address, balance, needed, "the key cannot pay for gas: nothing sent; fund it");

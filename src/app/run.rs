@@ -36,6 +36,17 @@ struct Post {
 /// At start, whatever keeps it from working, tagged with its exit code. Later only what makes going on unsafe:
 /// a node that fails is waited for.
 pub async fn run(config: &Config, arguments: &Run, json: bool) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    // Whatever is under way may be left at any point: it is in the journal, as after a crash.
+    tokio::select! {
+        ended = serve(config, arguments, json) => ended,
+        _ = interrupt.recv() => stopped("interrupted"),
+        _ = terminate.recv() => stopped("terminated"),
+    }
+}
+
+async fn serve(config: &Config, arguments: &Run, json: bool) -> Result<()> {
     let rpc = wire::connect(config).await?;
     let datadir = DataDir::open(&config.datadir, config.market.chain_id).exit(Exit::Configuration)?;
     let lock = datadir.lock().exit(Exit::Configuration)?;
@@ -107,6 +118,8 @@ async fn check_standing(config: &Config, wire: &Wire, bench: &Bench, address: Ad
     Ok(())
 }
 
+/// Deals with one head after the other. A node that fails is asked again, for its newest head: the one that was
+/// to be dealt with may be gone.
 async fn follow(
     config: &Config,
     arguments: &Run,
@@ -116,71 +129,70 @@ async fn follow(
     post: &mut Post,
 ) -> Result<()> {
     let mut printed = Printed::default();
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
     let mut heads: u64 = 0;
     // The head that the market was read at is dealt with first.
-    let mut next = Some(again(wire));
+    let mut owing = true;
     let mut pause = FIRST_RETRY;
     loop {
-        if let Some(input) = next.take() {
-            #[allow(
-                clippy::disallowed_methods,
-                reason = "how long a head took is told, nothing is decided by it"
-            )]
-            let began = Instant::now();
-            if let Input::Head { dropped, .. } = &input
-                && !dropped.is_empty()
-            {
-                observe::replaced(dropped.len());
+        let next = match wire.advance(config).await.exit(Exit::Network) {
+            Ok(None) if owing => Ok(Some(again(wire))),
+            other => other,
+        };
+        let dealt = match next {
+            Ok(None) => {
+                wire.heads.wait().await;
+                continue;
             }
-            let mut hands =
-                Hands { reader: &wire.reader, simulator: Some(&bench.simulator), desk: post.desk.as_mut() };
-            match drive(&mut wire.keeper, input, &mut hands).await {
-                Ok(()) => {
-                    let report = wire.keeper.report();
-                    observe::head(report, began.elapsed().as_millis(), wire.keeper.flight().is_some());
-                    printed.report(
-                        &config.market.name,
-                        &wire.keeper.market,
-                        report,
-                        bench.terms.live,
-                        json,
-                    )?;
-                    heads = heads.saturating_add(1);
-                    pause = FIRST_RETRY;
-                }
-                Err(error) if Exit::of(&error) == Exit::Network => {
-                    observe::trouble(&error, pause.as_secs());
-                    tokio::time::sleep(pause).await;
-                    pause = pause.saturating_mul(2).min(LAST_RETRY);
-                    next = Some(again(wire));
-                }
-                Err(error) => return Err(error),
+            Ok(Some(input)) => {
+                owing = true;
+                deal(config, json, wire, bench, post, input, &mut printed).await
             }
-        }
-        if arguments.blocks.is_some_and(|wanted| heads >= wanted.get()) {
-            return Ok(());
-        }
-        if next.is_none() {
-            next = match wire.advance().await {
-                Ok(input) => input,
-                Err(error) => {
-                    observe::trouble(&error, pause.as_secs());
-                    tokio::time::sleep(pause).await;
-                    pause = pause.saturating_mul(2).min(LAST_RETRY);
-                    None
+            Err(error) => Err(error),
+        };
+        match dealt {
+            Ok(()) => {
+                owing = false;
+                pause = FIRST_RETRY;
+                heads = heads.saturating_add(1);
+                if arguments.blocks.is_some_and(|wanted| heads >= wanted.get()) {
+                    return Ok(());
                 }
-            };
-        }
-        if next.is_none() {
-            tokio::select! {
-                () = wire.heads.wait() => {}
-                _ = interrupt.recv() => return stopped("interrupted"),
-                _ = terminate.recv() => return stopped("terminated"),
             }
+            Err(error) if Exit::of(&error) == Exit::Network => {
+                observe::trouble(&error, pause.as_secs());
+                tokio::time::sleep(pause).await;
+                pause = pause.saturating_mul(2).min(LAST_RETRY);
+            }
+            Err(error) => return Err(error),
         }
     }
+}
+
+async fn deal(
+    config: &Config,
+    json: bool,
+    wire: &mut Wire,
+    bench: &Bench,
+    post: &mut Post,
+    input: Input,
+    printed: &mut Printed,
+) -> Result<()> {
+    #[allow(clippy::disallowed_methods, reason = "how long a head took is told, nothing is decided by it")]
+    let began = Instant::now();
+    if let Input::Head { dropped, .. } = &input
+        && !dropped.is_empty()
+    {
+        observe::replaced(dropped.len());
+    }
+    let mut hands =
+        Hands { reader: &wire.reader, simulator: Some(&bench.simulator), desk: post.desk.as_mut() };
+    drive(&mut wire.keeper, input, &mut hands).await?;
+    let report = wire.keeper.report();
+    let took = began.elapsed();
+    // The line that ends a block comes after the block's results.
+    printed.report(&config.market.name, &wire.keeper.market, report, bench.terms.live, json)?;
+    observe::head(report, took.as_millis(), wire.keeper.flight().is_some());
+    Ok(())
 }
 
 /// The present head once more, without its logs: they were taken.

@@ -9,13 +9,13 @@ use crate::domain::chain::Head;
 use crate::domain::keeper::{Input, Keeper};
 use crate::domain::protocol::Protocol;
 use crate::domain::protocols::aave_v3::Market;
-use crate::exit::{Exit, ExitExt};
+use crate::exit::{self, Exit, ExitExt};
 use crate::io::datadir::DataDir;
 use crate::io::heads::{Heads, Step};
 use crate::io::reader::Reader;
 use crate::io::rpc::{Doing, Rpc};
 use alloy::primitives::U64;
-use eyre::{Result, WrapErr, eyre};
+use eyre::{Result, eyre};
 
 /// A market, known and up to date at one head.
 pub struct Wire {
@@ -66,15 +66,19 @@ pub async fn market(config: &Config, need: Need, block: Option<u64>) -> Result<W
     let standing = addresses::check(config, need, &rpc, head).await?;
     let datadir = DataDir::open(&config.datadir, config.market.chain_id).exit(Exit::Configuration)?;
     let mut keeper = Keeper::new(Market::new(config.market.addresses_provider));
-    look_around(&mut keeper, &reader, head)
-        .await
-        .wrap_err_with(|| {
-            format!(
-                "markets.{}.addresses_provider {} does not lead to an Aave V3 market",
-                config.market.name, config.market.addresses_provider
-            )
-        })
-        .exit(Exit::Configuration)?;
+    if let Err(error) = look_around(&mut keeper, &reader, head).await {
+        if Exit::of(&error) == Exit::Network {
+            return Err(error.wrap_err(format!("looking for the market {}", config.market.name)));
+        }
+        // What the contracts there answered made no sense: that is a matter of the address.
+        return Err(eyre!(
+            "markets.{}.addresses_provider {} does not lead to an Aave V3 market: {}",
+            config.market.name,
+            config.market.addresses_provider,
+            exit::line(&error)
+        ))
+        .exit(Exit::Configuration);
+    }
     let pool = keeper.market.addresses.pool;
     let borrowers = index::borrowers(config, &rpc, &datadir, pool, head).await?;
     tracing::info!(
@@ -114,12 +118,12 @@ impl Wire {
     ///
     /// # Errors
     /// When the node fails; the same step is looked for again then.
-    pub async fn advance(&mut self) -> Result<Option<Input>> {
+    pub async fn advance(&mut self, config: &Config) -> Result<Option<Input>> {
         let step = self.heads.look().await?;
         if step.added.is_empty() {
             return Ok(None);
         }
-        match self.with_logs(&step).await {
+        match self.with_logs(config, &step).await {
             Ok(input) => Ok(Some(input)),
             Err(error) => {
                 self.heads.forget(&step);
@@ -128,7 +132,7 @@ impl Wire {
         }
     }
 
-    async fn with_logs(&mut self, step: &Step) -> Result<Input> {
+    async fn with_logs(&mut self, config: &Config, step: &Step) -> Result<Input> {
         let sources = self.keeper.market.sources();
         let mut added = Vec::with_capacity(step.added.len());
         for head in &step.added {
@@ -136,6 +140,13 @@ impl Wire {
             added.push((*head, logs));
         }
         let head = step.added.last().copied().ok_or_else(|| eyre!("a step without a head"))?;
+        if step.jumped {
+            // The logs that would have named new borrowers were skipped with the rest.
+            let pool = self.keeper.market.addresses.pool;
+            for borrower in index::borrowers(config, &self.rpc, &self.datadir, pool, head).await? {
+                self.keeper.market.mark(borrower);
+            }
+        }
         self.head = head;
         Ok(Input::Head {
             dropped: step.dropped.clone(),

@@ -28,9 +28,9 @@ pub struct Fees {
 
 /// Most gas of one transaction on Ethereum. Source: EIP-7825.
 pub const TRANSACTION_CAP: Gas = Gas(16_777_216);
-/// Gas limit over what the simulation used: refunds are paid back only at the end, every inner call keeps back a
-/// 64th, and prices move a little until we are included.
-const GAS_ROOM: (u64, u64) = (12, 10);
+/// Gas limit over what the simulation used: refunds, up to a fifth, are paid back only at the end, every inner call
+/// keeps back a 64th, and prices move a little until we are included.
+const GAS_ROOM: (u64, u64) = (14, 10);
 const GAS_FLOOR: u64 = 60_000;
 
 /// The gas limit of a transaction that was seen to use `used`, at most `most`.

@@ -33,11 +33,11 @@ pub struct Step {
 pub struct Heads {
     rpc: Rpc,
     known: VecDeque<Head>,
+    /// What a step that could not be used had told, for the next one to tell again.
+    owed: Step,
     poll: Duration,
     hints: mpsc::Receiver<()>,
     subscription: Option<JoinHandle<()>>,
-    /// The next step has to be a jump.
-    jump: bool,
 }
 
 impl Drop for Heads {
@@ -54,7 +54,7 @@ impl Heads {
         let (sender, hints) = mpsc::channel(1);
         #[allow(clippy::disallowed_methods, reason = "`subscription` owns it; its end only means polling")]
         let subscription = ws.map(|url| tokio::task::spawn(announce(url, sender)));
-        Self { rpc, known: VecDeque::new(), poll, hints, subscription, jump: false }
+        Self { rpc, known: VecDeque::new(), owed: Step::default(), poll, hints, subscription }
     }
 
     /// The newest head we know.
@@ -62,11 +62,13 @@ impl Heads {
         self.known.back().copied()
     }
 
-    /// Takes a step back that could not be used, so that the next look finds it again. What it had dropped
-    /// cannot be named a second time: the next step is then a jump.
+    /// Takes a step back that could not be used, so that the next look finds it again and tells again what it
+    /// had dropped.
     pub fn forget(&mut self, step: &Step) {
         self.known.retain(|head| !step.added.contains(head));
-        self.jump |= step.jumped || !step.dropped.is_empty();
+        self.owed.dropped.extend(&step.dropped);
+        // With nothing left to link to, the next look cannot see a gap.
+        self.owed.jumped |= step.jumped || self.known.is_empty();
     }
 
     /// Seconds to the next block as recent ones came: the shortest gap between the last few, at least one.
@@ -90,20 +92,28 @@ impl Heads {
     /// # Errors
     /// When the node fails; nothing is forgotten then.
     pub async fn look(&mut self) -> Result<Step> {
+        let mut step = self.step().await?;
+        if !step.added.is_empty() {
+            let owed = std::mem::take(&mut self.owed);
+            step.dropped.splice(0..0, owed.dropped);
+            step.jumped |= owed.jumped;
+        }
+        Ok(step)
+    }
+
+    async fn step(&mut self) -> Result<Step> {
         let newest = self.rpc.block("latest").await?;
-        let mut step = match self.last() {
-            Some(last) if newest.block.hash == last.block.hash => return Ok(Step::default()),
+        match self.last() {
+            Some(last) if newest.block.hash == last.block.hash => Ok(Step::default()),
             Some(last) if newest.block.number.saturating_sub(last.block.number) <= REMEMBERED as u64 => {
-                self.link(newest).await?
+                self.link(newest).await
             }
             known => {
                 self.known.clear();
                 self.known.push_back(newest);
-                Step { added: vec![newest], jumped: known.is_some(), ..Step::default() }
+                Ok(Step { added: vec![newest], jumped: known.is_some(), ..Step::default() })
             }
-        };
-        step.jumped |= std::mem::take(&mut self.jump);
-        Ok(step)
+        }
     }
 
     /// Walks back from `newest` until its line meets ours.
@@ -197,14 +207,20 @@ fn head(block: &Block) -> Result<Head> {
 }
 
 /// Says "look" for every head the node announces, and subscribes anew when it stops. Never says what the
-/// head is: that is for the look.
+/// head is: that is for the look. Trouble is told once, until it is over.
 async fn announce(url: String, hint: mpsc::Sender<()>) {
     let mut pause = FIRST_RETRY;
+    let mut told = false;
     loop {
-        if let Ok(provider) = ProviderBuilder::new().connect_ws(WsConnect::new(url.clone())).await
+        // The transport would try to connect again for minutes and say nothing meanwhile.
+        let connect = WsConnect::new(url.clone()).with_max_retries(0);
+        if let Ok(provider) = ProviderBuilder::new().connect_ws(connect).await
             && let Ok(mut heads) = provider.subscribe_blocks().await
         {
             pause = FIRST_RETRY;
+            if std::mem::take(&mut told) {
+                tracing::info!("subscribed to new heads again");
+            }
             while heads.recv().await.is_ok() {
                 if hint.is_closed() {
                     return;
@@ -213,7 +229,9 @@ async fn announce(url: String, hint: mpsc::Sender<()>) {
                 let _already_said = hint.try_send(());
             }
         }
-        tracing::warn!(retry_in = ?pause, "subscription to new heads ended or was refused: polling meanwhile");
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!("subscription to new heads ended or was refused: polling meanwhile");
+        }
         tokio::time::sleep(pause).await;
         pause = pause.saturating_mul(2).min(LAST_RETRY);
     }

@@ -127,6 +127,15 @@ impl Journal {
         self.ask(|store| store.unfinished()).await?
     }
 
+    /// What was mined with a nonce whose intent is settled: to be sent again where a reorganisation has taken it
+    /// out of the chain.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn mined_at(&self, nonce: u64) -> Result<Vec<Durable>> {
+        self.ask(move |store| store.mined_at(nonce)).await?
+    }
+
     /// The newest `limit` intents, newest first.
     ///
     /// # Errors

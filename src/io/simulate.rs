@@ -9,6 +9,7 @@ use crate::domain::executor::{self, Listing, profit, refusal};
 use crate::domain::plan::{Call, Trial};
 use crate::domain::units::{FeePerGas, Gas};
 use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::rpc::json_rpc::RpcRecv;
 use eyre::{Result, ensure, eyre};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -24,6 +25,8 @@ pub struct Simulator {
     overrides: Value,
     gas_limit: Gas,
     simulates: bool,
+    /// The chain holds all that the call needs: overrides only make sure of the sender's balance.
+    stands_alone: bool,
 }
 
 /// Where a trial runs: on this block, at this time, at this base fee.
@@ -77,7 +80,9 @@ impl Simulator {
             Err(Fault::Refused { .. } | Fault::Malformed { .. }) => false,
             Err(fault) => return Err(fault).doing("asking whether the node simulates"),
         };
-        Ok(Self { rpc, sender: stage.sender, overrides: overrides(stage), gas_limit, simulates })
+        let stands_alone = stage.place.is_none() && !stage.promote;
+        let (sender, overrides) = (stage.sender, overrides(stage));
+        Ok(Self { rpc, sender, overrides, gas_limit, simulates, stands_alone })
     }
 
     /// Whether the node simulates blocks: gas is exact then, and calls can be tried one after another. Otherwise
@@ -160,30 +165,47 @@ impl Simulator {
         let request = self.request(call);
         let block = format!("{:#x}", when.at.block.number);
         let time = json!({ "time": format!("{:#x}", when.timestamp) });
-        let with_time = json!([request, block, self.overrides, time]);
-        let answer: Result<Bytes, Fault> = match self.rpc.ask("eth_call", with_time).await {
-            Err(fault) if fault.is_unsupported() => {
-                self.rpc.ask("eth_call", json!([request, block, self.overrides])).await
-            }
-            other => other,
-        };
-        let data = match answer {
+        let with_overrides = json!([request, block, self.overrides]);
+        // From the most faithful question to the one that every node understands.
+        let mut forms = vec![json!([request, block, self.overrides, time]), with_overrides.clone()];
+        let mut estimates = vec![with_overrides];
+        if self.stands_alone {
+            forms.push(json!([request, block]));
+            estimates.push(json!([request, block]));
+        }
+        let data: Bytes = match self.first_understood("eth_call", &forms).await {
             Ok(data) => data,
-            Err(fault) => {
-                return match fault.revert() {
-                    Some(data) => Ok(Trial::Refused { why: refusal(&data) }),
-                    None => Err(fault).doing("simulating a liquidation"),
-                };
-            }
+            Err(fault) => return refused(fault, "simulating a liquidation"),
         };
-        let estimate = json!([request, block, self.overrides]);
-        match self.rpc.ask::<_, U256>("eth_estimateGas", estimate).await {
+        match self.first_understood::<U256>("eth_estimateGas", &estimates).await {
             Ok(gas) => Ok(trial(&data, Gas(gas.saturating_to()))),
             Err(fault) if fault.revert().is_some() => {
                 Ok(Trial::Refused { why: "refused when its gas was estimated".into() })
             }
-            Err(fault) => Err(fault).doing("estimating gas"),
+            Err(fault) => refused(fault, "estimating gas"),
         }
+    }
+
+    /// The answer to the first of these forms that the node does not call unknown.
+    async fn first_understood<R: RpcRecv>(&self, method: &'static str, forms: &[Value]) -> Result<R, Fault> {
+        let (last, others) = forms.split_last().unwrap_or((&Value::Null, &[]));
+        for form in others {
+            match self.rpc.ask(method, form.clone()).await {
+                Err(fault) if fault.is_unsupported() => {}
+                other => return other,
+            }
+        }
+        self.rpc.ask(method, last.clone()).await
+    }
+}
+
+/// The contract's refusal, or the node's: what it cannot simulate is left alone, and says so. A node that did not
+/// answer is an error.
+fn refused(fault: Fault, doing: &str) -> Result<Trial> {
+    match fault.revert() {
+        Some(data) => Ok(Trial::Refused { why: refusal(&data) }),
+        None if fault.is_unsupported() => Ok(Trial::Refused { why: format!("not simulated: {fault}") }),
+        None => Err(fault).doing(doing),
     }
 }
 

@@ -1,13 +1,13 @@
 //! Reads the journal back: for recovery and history, in the daemon or next to it. Writing is left to `store`.
 
 use super::super::signer::Kind;
-use super::super::sqlite::{self, address, decimal, explain, hash, number, unreadable};
+use super::super::sqlite::{self, address, decimal, explain, hash, int, number, unreadable};
 use super::store::{SHAPE, said};
 use super::types::{Attempt, Durable, Entry, Intent, IntentId, Mined, Open, Outcome, Verdict};
 use crate::domain::units::{Amount, FeePerGas, Gas, Net, Wei};
-use alloy::primitives::{Bytes, keccak256};
+use alloy::primitives::{Address, Bytes, keccak256};
 use eyre::{Result, WrapErr as _, ensure};
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, params};
 use std::path::{Path, PathBuf};
 
 /// The journal as other commands see it, next to the daemon that writes it. Its calls block for milliseconds.
@@ -110,6 +110,25 @@ fn entry(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Entry> {
         mined,
         verdict: verdict(row)?,
     })
+}
+
+pub(super) fn mined_at(db: &Connection, path: &Path, from: Address, nonce: u64) -> Result<Vec<Durable>> {
+    let read = || {
+        let tx = db.unchecked_transaction()?;
+        let intents = tx
+            .prepare_cached("SELECT id FROM intent WHERE sender = ?1 AND nonce = ?2 AND settled = 1")?
+            .query_map(params![from.as_slice(), int(nonce)?], |row| row.get("id").map(IntentId))?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut found = Vec::new();
+        for intent in intents {
+            let mined = attempts(&tx, intent)?.into_iter().filter(|attempt| attempt.mined.is_some());
+            found.extend(mined.map(|attempt| attempt.durable));
+        }
+        Ok(found)
+    };
+    read()
+        .map_err(|error| explain(error, path))
+        .wrap_err_with(|| format!("what was mined with nonce {nonce}"))
 }
 
 fn attempts(db: &Connection, intent: IntentId) -> rusqlite::Result<Vec<Attempt>> {

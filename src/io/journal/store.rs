@@ -219,6 +219,10 @@ impl Store {
         read::history(&self.db, &self.path, limit)
     }
 
+    pub(super) fn mined_at(&self, nonce: u64) -> Result<Vec<Durable>> {
+        read::mined_at(&self.db, &self.path, self.from, nonce)
+    }
+
     /// A new intent, written by `insert`, with its first attempt.
     fn begin(
         &mut self,
