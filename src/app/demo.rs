@@ -10,7 +10,7 @@ use crate::bed::{Bed, Fork, Options};
 use crate::cli::{Demo, DemoMarket};
 use crate::domain::units::{HealthFactor, Net, Wei};
 use crate::exit::{Exit, ExitExt};
-use crate::io::journal::{Entry, Outcome, Reader};
+use crate::io::journal::{Entry, IntentId, Outcome, Reader};
 use crate::io::out;
 use alloy::eips::BlockId;
 use alloy::primitives::U256;
@@ -23,10 +23,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What one ether is worth before and after, in dollars.
+/// What one ether is worth, in dollars: at first, and after each fall. The last is the crash.
 const BEFORE: u64 = 2_000;
-const AFTER: u64 = 1_780;
-/// Fewer liquidations than this and something is wrong.
+const FALLS: [u64; 4] = [1_965, 1_935, 1_900, 1_700];
+/// Fewer transactions, or fewer liquidations, than this and something is wrong.
 const LEAST: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(90);
 /// When nothing new is won for this long, it is asked whether anything is left.
@@ -86,31 +86,30 @@ pub async fn demo(arguments: &Demo, json: bool) -> Result<()> {
     daemon.says("ready", Duration::from_secs(60)).await?;
     stage.tell("the keeper runs and waits")?;
 
-    stage
-        .act(
-            "5/6",
-            &format!("ether falls from ${BEFORE} to ${AFTER}: first in the pools, then in the oracle"),
-        )
-        .await?;
+    stage.act("5/6", "ether falls, first in the pools, then in the oracle; the keeper liquidates").await?;
     let profit_before = fork.balance(RECEIVER, "WETH").await?;
-    fall(&fork).await?;
-    let fallen = fork.chain.block_number().await?;
-    stage.tell(&format!("the oracle's price is in block {fallen}"))?;
-
-    stage.act("6/6", "the keeper liquidates").await?;
-    let won = watch(&stage, &fork, &operator).await?;
-    stage.tell("nothing is left that pays")?;
+    let mut won = BTreeMap::new();
+    for (from, to) in std::iter::once(BEFORE).chain(FALLS).zip(FALLS) {
+        fall(&fork, to).await?;
+        let fallen = fork.chain.block_number().await?;
+        stage.tell(&format!("ether ${from} -> ${to} in block {fallen}"))?;
+        watch(&stage, &fork, &operator, &mut won).await?;
+    }
+    stage.act("6/6", "nothing is left that pays").await?;
+    let won = won.into_values().collect::<Vec<_>>();
     let status = daemon.stop()?;
     ensure!(status.success(), "the keeper ended with {status}");
     let profit = fork.balance(RECEIVER, "WETH").await?.saturating_sub(profit_before);
     conclude(&stage, &won, Wei(profit), began)
 }
 
-async fn fall(fork: &Fork) -> Result<()> {
+/// Lets ether fall to this many dollars, as a crash does: the market first.
+async fn fall(fork: &Fork, dollars_now: u64) -> Result<()> {
     let prices = fork.manifest.tokens.keys().cloned().collect::<Vec<_>>();
     let mut dollars = BTreeMap::new();
     for symbol in prices {
-        let price = if symbol == "WETH" { AFTER.saturating_mul(DOLLAR) } else { fork.price(&symbol).await? };
+        let price =
+            if symbol == "WETH" { dollars_now.saturating_mul(DOLLAR) } else { fork.price(&symbol).await? };
         dollars.insert(symbol, price);
     }
     for pool in fork.manifest.uniswap.pools.iter().filter(|pool| !pool.thin) {
@@ -121,15 +120,19 @@ async fn fall(fork: &Fork) -> Result<()> {
         let price = |symbol: &String| dollars.get(symbol).copied().unwrap_or_default();
         fork.move_pool_price((a, price(a)), (b, price(b)), pool.fee).await?;
     }
-    fork.set_price("WETH", AFTER.saturating_mul(DOLLAR)).await
+    fork.set_price("WETH", dollars_now.saturating_mul(DOLLAR)).await
 }
 
-/// Follows the keeper's journal until nothing new is won.
-async fn watch(stage: &Stage, fork: &Fork, operator: &Operator) -> Result<Vec<Won>> {
+/// Follows the keeper's journal until nothing is left that pays.
+async fn watch(
+    stage: &Stage,
+    fork: &Fork,
+    operator: &Operator,
+    won: &mut BTreeMap<IntentId, Won>,
+) -> Result<()> {
     let path = operator.journal(fork.manifest.chain_id);
     let began = Instant::now();
     let mut last = Instant::now();
-    let mut won = BTreeMap::new();
     loop {
         let entries = match Reader::open(&path)? {
             Some(reader) => reader.history(1_000)?,
@@ -154,16 +157,13 @@ async fn watch(stage: &Stage, fork: &Fork, operator: &Operator) -> Result<Vec<Wo
             won.insert(id, one);
             last = Instant::now();
         }
-        let taken = won.values().map(|one| one.liquidations.len()).sum::<usize>();
-        if taken >= LEAST && last.elapsed() > QUIET && nothing_left(operator, &path)? {
-            return Ok(won.into_values().collect());
+        if last.elapsed() > QUIET && nothing_left(operator, &path)? {
+            return Ok(());
         }
         if began.elapsed() > PATIENCE {
             let log = std::fs::read_to_string(operator.folder.join("stderr.log")).unwrap_or_default();
-            return Err(eyre!(
-                "{taken} liquidations in {PATIENCE:?}, {LEAST} expected. The keeper said:\n{log}"
-            ))
-            .exit(Exit::Check);
+            return Err(eyre!("something that pays is left after {PATIENCE:?}. The keeper said:\n{log}"))
+                .exit(Exit::Check);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -220,6 +220,8 @@ async fn look(fork: &Fork, operator: &Operator, entry: &Entry) -> Result<Won> {
 }
 
 fn conclude(stage: &Stage, won: &[Won], received: Wei, began: Instant) -> Result<()> {
+    let count = won.iter().map(|one| one.liquidations.len()).sum::<usize>();
+    ensure!(won.len() >= LEAST && count >= LEAST, "{count} liquidations in {} transactions", won.len());
     let booked = won.iter().map(|one| one.profit_wei).try_fold(Wei::ZERO, Wei::plus)?;
     let net = won.iter().filter_map(|one| one.net_wei.gain()).try_fold(Wei::ZERO, Wei::plus)?;
     if stage.json {
@@ -231,7 +233,7 @@ fn conclude(stage: &Stage, won: &[Won], received: Wei, began: Instant) -> Result
     out::line("")?;
     out::line(&format!(
         "{} liquidations in {} transactions, {} WETH of profit at the receiver ({} booked), {} after gas, in {} s.",
-        won.iter().map(|one| one.liquidations.len()).sum::<usize>(),
+        count,
         won.len(),
         show(received),
         show(booked),
