@@ -68,6 +68,8 @@ contract Executor {
 
     event Executed(address indexed operator, address indexed profitToken, uint256 profit);
     event Liquidated(address indexed borrower, address indexed collateral, address indexed debt, uint256 repaid, uint256 seized);
+    /// The plan at this place of `executeMany` was undone; the others went on.
+    event Failed(uint256 indexed place, bytes reason);
     event RolesSet(address indexed target, uint256 bits);
     event OwnershipTransferStarted(address indexed owner, address indexed pendingOwner);
     event OwnershipTransferred(address indexed previousOwner, address indexed owner);
@@ -138,6 +140,8 @@ contract Executor {
 
     /// In a run, or in a salvage (T11).
     bool private transient _busy;
+    /// In `executeMany`: this contract may call its own `execute`.
+    bool private transient _many;
     /// The one address whose callback is awaited; zero when none is (T3).
     address private transient _expectedCaller;
     /// keccak256 of what that callback must hand back (T3).
@@ -160,7 +164,7 @@ contract Executor {
     /// else is refused; moved to a worse moment it fails the profit check (T7).
     /// @return profit Gain of `profitToken`, in its units; what was here before the run is not counted.
     function execute(Plan calldata plan) external returns (uint256 profit) {
-        _need(msg.sender, OPERATOR);
+        if (msg.sender != address(this) || !_many) _need(msg.sender, OPERATOR);
         _enter();
         if (block.number > plan.deadline) revert Expired(block.number, plan.deadline);
         if (plan.legs.length == 0) revert NoLegs();
@@ -175,6 +179,48 @@ contract Executor {
 
         _busy = false;
         emit Executed(msg.sender, plan.profitToken, profit);
+    }
+
+    /// @notice Carries out several plans in one transaction, each whole or not at all: one that is refused is undone alone,
+    /// leaves a `Failed` event, and the others go on.
+    /// @dev Every plan passes the checks of `execute`, its own least profit among them; only an operator may start it (T2).
+    /// This contract calls itself for each plan and nothing else: what a plan moves is undone with its own call (T9).
+    /// @param profitToken Gains of plans that count in another token are sent on, but not added up.
+    /// @param minProfit Least gain over all (T6).
+    /// @return profit Gain of `profitToken` over all plans.
+    /// @return done Bit `i` is set when the plan at place `i` was carried out.
+    function executeMany(Plan[] calldata plans, address profitToken, uint256 minProfit) external returns (uint256 profit, uint256 done) {
+        _need(msg.sender, OPERATOR);
+        if (_many || _busy) revert Reentered();
+        if (plans.length == 0 || plans.length > 256) revert NoLegs();
+        _many = true;
+        for (uint256 i = 0; i < plans.length; ++i) {
+            (bool ok, uint256 gain, bytes memory reason) = _attempt(abi.encodeCall(this.execute, (plans[i])));
+            if (!ok) {
+                emit Failed(i, reason);
+                continue;
+            }
+            done |= 1 << i;
+            if (plans[i].profitToken == profitToken) profit += gain;
+        }
+        _many = false;
+        if (profit < minProfit) revert BelowMinimumProfit(profit, minProfit);
+    }
+
+    /// Calls this contract's own `execute`. A refusal is answered with its reason, cut like any other (T11).
+    function _attempt(bytes memory order) private returns (bool ok, uint256 gain, bytes memory reason) {
+        assembly ("memory-safe") {
+            ok := call(gas(), address(), 0, add(order, 32), mload(order), 0, 32)
+            gain := mload(0)
+            if iszero(ok) {
+                let size := returndatasize()
+                if gt(size, MOST_REASON) { size := MOST_REASON }
+                reason := mload(0x40)
+                mstore(reason, size)
+                returndatacopy(add(reason, 32), 0, size)
+                mstore(0x40, and(add(add(reason, 63), size), not(31)))
+            }
+        }
     }
 
     /// @notice Callback of `flashLoanSimple`. Works only for the lender this run has just called (T3).

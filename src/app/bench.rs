@@ -45,7 +45,7 @@ pub async fn bench(config: &Config, wire: &Wire, sender: Option<Address>) -> Res
     };
     let simulator =
         Simulator::new(wire.rpc.clone(), &stage, config.fees.gas_limit).await.exit(Exit::Network)?;
-    if !simulator.is_exact() {
+    if !simulator.simulates() {
         tracing::warn!("the node has no eth_simulateV1: gas is the node's estimate, which is never too low");
     }
     let terms = Terms {
@@ -56,6 +56,7 @@ pub async fn bench(config: &Config, wire: &Wire, sender: Option<Address>) -> Res
         minimum: config.profit.minimum,
         slippage: config.profit.slippage,
         fees: config.fees,
+        bundles: simulator.simulates(),
         live: false,
     };
     Ok(Bench { terms, listing, simulator })

@@ -3,16 +3,19 @@
 
 #![allow(clippy::disallowed_methods, reason = "a demonstration tells people how long things took")]
 
+use crate::abi::executor::Executor;
 use crate::bed::assets::DOLLAR;
 use crate::bed::operator::{Custody, Operator, RECEIVER};
 use crate::bed::{Bed, Fork, Options};
 use crate::cli::{Demo, DemoMarket};
 use crate::domain::units::{HealthFactor, Net, Wei};
 use crate::exit::{Exit, ExitExt};
-use crate::io::journal::{Entry, Outcome, Reader};
+use crate::io::journal::{Entry, IntentId, Outcome, Reader};
 use crate::io::out;
 use alloy::eips::BlockId;
-use alloy::primitives::{Address, U256};
+use alloy::primitives::U256;
+use alloy::providers::Provider;
+use alloy::sol_types::SolEvent;
 use eyre::{Result, WrapErr, ensure, eyre};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -20,27 +23,33 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What one ether is worth before and after, in dollars.
+/// What one ether is worth, in dollars: at first, and after each fall. The last is the crash.
 const BEFORE: u64 = 2_000;
-const AFTER: u64 = 1_780;
-/// Fewer liquidations than this and something is wrong.
+const FALLS: [u64; 4] = [1_965, 1_935, 1_900, 1_700];
+/// Fewer transactions, or fewer liquidations, than this and something is wrong.
 const LEAST: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(90);
 /// When nothing new is won for this long, it is asked whether anything is left.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// One liquidation, as the demo shows it.
+/// One transaction of the keeper, as the demo shows it.
 #[derive(Debug, Serialize)]
 struct Won {
-    account: String,
     transaction: String,
     block: u64,
-    health_before: HealthFactor,
-    health_after: HealthFactor,
+    gas: u64,
     promised_wei: Wei,
     profit_wei: Wei,
     net_wei: Net,
-    gas: u64,
+    liquidations: Vec<Liquidation>,
+}
+
+#[derive(Debug, Serialize)]
+struct Liquidation {
+    account: String,
+    health_before: HealthFactor,
+    health_after: HealthFactor,
+    profit_wei: Wei,
 }
 
 /// # Errors
@@ -77,31 +86,30 @@ pub async fn demo(arguments: &Demo, json: bool) -> Result<()> {
     daemon.says("ready", Duration::from_secs(60)).await?;
     stage.tell("the keeper runs and waits")?;
 
-    stage
-        .act(
-            "5/6",
-            &format!("ether falls from ${BEFORE} to ${AFTER}: first in the pools, then in the oracle"),
-        )
-        .await?;
+    stage.act("5/6", "ether falls, first in the pools, then in the oracle; the keeper liquidates").await?;
     let profit_before = fork.balance(RECEIVER, "WETH").await?;
-    fall(&fork).await?;
-    let fallen = fork.chain.block_number().await?;
-    stage.tell(&format!("the oracle's price is in block {fallen}"))?;
-
-    stage.act("6/6", "the keeper liquidates").await?;
-    let won = watch(&stage, &fork, &operator, market).await?;
-    stage.tell("nothing is left that pays")?;
+    let mut won = BTreeMap::new();
+    for (from, to) in std::iter::once(BEFORE).chain(FALLS).zip(FALLS) {
+        fall(&fork, to).await?;
+        let fallen = fork.chain.block_number().await?;
+        stage.tell(&format!("ether ${from} -> ${to} in block {fallen}"))?;
+        watch(&stage, &fork, &operator, &mut won).await?;
+    }
+    stage.act("6/6", "nothing is left that pays").await?;
+    let won = won.into_values().collect::<Vec<_>>();
     let status = daemon.stop()?;
     ensure!(status.success(), "the keeper ended with {status}");
     let profit = fork.balance(RECEIVER, "WETH").await?.saturating_sub(profit_before);
     conclude(&stage, &won, Wei(profit), began)
 }
 
-async fn fall(fork: &Fork) -> Result<()> {
+/// Lets ether fall to this many dollars, as a crash does: the market first.
+async fn fall(fork: &Fork, dollars_now: u64) -> Result<()> {
     let prices = fork.manifest.tokens.keys().cloned().collect::<Vec<_>>();
     let mut dollars = BTreeMap::new();
     for symbol in prices {
-        let price = if symbol == "WETH" { AFTER.saturating_mul(DOLLAR) } else { fork.price(&symbol).await? };
+        let price =
+            if symbol == "WETH" { dollars_now.saturating_mul(DOLLAR) } else { fork.price(&symbol).await? };
         dollars.insert(symbol, price);
     }
     for pool in fork.manifest.uniswap.pools.iter().filter(|pool| !pool.thin) {
@@ -112,15 +120,19 @@ async fn fall(fork: &Fork) -> Result<()> {
         let price = |symbol: &String| dollars.get(symbol).copied().unwrap_or_default();
         fork.move_pool_price((a, price(a)), (b, price(b)), pool.fee).await?;
     }
-    fork.set_price("WETH", AFTER.saturating_mul(DOLLAR)).await
+    fork.set_price("WETH", dollars_now.saturating_mul(DOLLAR)).await
 }
 
-/// Follows the keeper's journal until nothing new is won.
-async fn watch(stage: &Stage, fork: &Fork, operator: &Operator, market: &str) -> Result<Vec<Won>> {
+/// Follows the keeper's journal until nothing is left that pays.
+async fn watch(
+    stage: &Stage,
+    fork: &Fork,
+    operator: &Operator,
+    won: &mut BTreeMap<IntentId, Won>,
+) -> Result<()> {
     let path = operator.journal(fork.manifest.chain_id);
     let began = Instant::now();
     let mut last = Instant::now();
-    let mut won = BTreeMap::new();
     loop {
         let entries = match Reader::open(&path)? {
             Some(reader) => reader.history(1_000)?,
@@ -131,30 +143,27 @@ async fn watch(stage: &Stage, fork: &Fork, operator: &Operator, market: &str) ->
             if won.contains_key(&id) || !is_won(&entry) {
                 continue;
             }
-            let one = look(fork, market, &entry).await?;
-            stage.tell(&format!(
-                "block {}  {}  health {} -> {}  profit {} WETH  gas {}",
-                one.block,
-                one.account,
-                super::show::factor(one.health_before),
-                super::show::factor(one.health_after),
-                super::show::native(Net::Gain(one.profit_wei)),
-                one.gas
-            ))?;
-            stage.tell(&format!("         {}", one.transaction))?;
+            let one = look(fork, operator, &entry).await?;
+            stage.tell(&format!("block {}  {}  gas {}", one.block, one.transaction, one.gas))?;
+            for taken in &one.liquidations {
+                stage.tell(&format!(
+                    "    {}  health {} -> {}  profit {} WETH",
+                    taken.account,
+                    super::show::factor(taken.health_before),
+                    super::show::factor(taken.health_after),
+                    super::show::native(Net::Gain(taken.profit_wei)),
+                ))?;
+            }
             won.insert(id, one);
             last = Instant::now();
         }
-        if won.len() >= LEAST && last.elapsed() > QUIET && nothing_left(operator, &path)? {
-            return Ok(won.into_values().collect());
+        if last.elapsed() > QUIET && nothing_left(operator, &path)? {
+            return Ok(());
         }
         if began.elapsed() > PATIENCE {
             let log = std::fs::read_to_string(operator.folder.join("stderr.log")).unwrap_or_default();
-            return Err(eyre!(
-                "{} liquidations in {PATIENCE:?}, {LEAST} expected. The keeper said:\n{log}",
-                won.len()
-            ))
-            .exit(Exit::Check);
+            return Err(eyre!("something that pays is left after {PATIENCE:?}. The keeper said:\n{log}"))
+                .exit(Exit::Check);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -174,38 +183,57 @@ fn is_won(entry: &Entry) -> bool {
     entry.intent.is_some() && entry.verdict.is_some_and(|verdict| verdict.outcome == Outcome::Won)
 }
 
-async fn look(fork: &Fork, market: &str, entry: &Entry) -> Result<Won> {
+async fn look(fork: &Fork, operator: &Operator, entry: &Entry) -> Result<Won> {
     let (Some(intent), Some(mined), Some(verdict)) = (&entry.intent, entry.mined, entry.verdict) else {
         return Err(eyre!("the journal's entry {} is not complete", entry.id));
     };
-    let health = |block: u64| fork.account_data(market, intent.account, BlockId::number(block));
-    let before = health(mined.block.saturating_sub(1)).await.wrap_err("health before")?;
-    let after = health(mined.block).await.wrap_err("health after")?;
+    let receipt = fork.provider.get_transaction_receipt(entry.hash).await?;
+    let receipt = receipt.ok_or_else(|| eyre!("{} has no receipt", entry.hash))?;
+    let mut borrower = None;
+    let mut liquidations = Vec::new();
+    for log in receipt.logs().iter().filter(|log| Some(log.address()) == operator.executor) {
+        if let Ok(event) = Executor::Liquidated::decode_log_data(log.data()) {
+            borrower = Some(event.borrower);
+        } else if let (Ok(event), Some(account)) = (Executor::Executed::decode_log_data(log.data()), borrower)
+        {
+            let health = async |block: u64| {
+                let data = fork.account_data(&operator.market, account, BlockId::number(block)).await?;
+                eyre::Ok(HealthFactor(data.healthFactor))
+            };
+            liquidations.push(Liquidation {
+                account: account.to_string(),
+                health_before: health(mined.block.saturating_sub(1)).await?,
+                health_after: health(mined.block).await?,
+                profit_wei: Wei(event.profit),
+            });
+        }
+    }
     Ok(Won {
-        account: Address::to_string(&intent.account),
         transaction: entry.hash.to_string(),
         block: mined.block,
-        health_before: HealthFactor(before.healthFactor),
-        health_after: HealthFactor(after.healthFactor),
+        gas: mined.gas_used.0,
         promised_wei: intent.promised_gross,
         profit_wei: verdict.realised_gross,
         net_wei: verdict.realised_net,
-        gas: mined.gas_used.0,
+        liquidations,
     })
 }
 
 fn conclude(stage: &Stage, won: &[Won], received: Wei, began: Instant) -> Result<()> {
+    let count = won.iter().map(|one| one.liquidations.len()).sum::<usize>();
+    ensure!(won.len() >= LEAST && count >= LEAST, "{count} liquidations in {} transactions", won.len());
     let booked = won.iter().map(|one| one.profit_wei).try_fold(Wei::ZERO, Wei::plus)?;
     let net = won.iter().filter_map(|one| one.net_wei.gain()).try_fold(Wei::ZERO, Wei::plus)?;
     if stage.json {
         return out::json(&serde_json::json!({
-            "v": 1, "liquidations": won, "profit_wei": booked, "received_wei": received, "net_wei": net,
+            "v": 1, "transactions": won, "profit_wei": booked, "received_wei": received, "net_wei": net,
         }));
     }
     let show = |wei: Wei| super::show::native(Net::Gain(wei));
     out::line("")?;
     out::line(&format!(
-        "{} liquidations, {} WETH of profit at the receiver ({} booked), {} after gas, in {} s.",
+        "{} liquidations in {} transactions, {} WETH of profit at the receiver ({} booked), {} after gas, in {} s.",
+        count,
         won.len(),
         show(received),
         show(booked),

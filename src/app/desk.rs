@@ -3,10 +3,10 @@
 use super::observe::{self, Voice};
 use crate::config::{Config, Key};
 use crate::domain::chain::Receipt;
-use crate::domain::cost::Fees;
+use crate::domain::cost::{Fees, gas_limit};
 use crate::domain::keeper::Input;
 use crate::domain::lane::{Attempt, Flight, Kind, News, PATIENCE};
-use crate::domain::plan::Plan;
+use crate::domain::plan::{Plan, Submission};
 use crate::domain::units::{Gas, Wei};
 use crate::domain::verdict;
 use crate::exit::{Exit, ExitExt};
@@ -18,11 +18,6 @@ use alloy::primitives::{Address, B256};
 use eyre::{Result, WrapErr, bail, eyre};
 use serde_json::json;
 use std::collections::BTreeMap;
-
-/// Gas limit over what the simulation used: refunds are paid back only at the end, every inner call keeps back
-/// a 64th, and prices move a little until we are included.
-const GAS_ROOM: (u64, u64) = (13, 10);
-const GAS_FLOOR: u64 = 60_000;
 
 /// One key, its journal and the node it sends to.
 pub struct Desk {
@@ -120,7 +115,7 @@ impl Desk {
         Ok(Flight {
             intent: open.id.0,
             nonce: open.nonce,
-            account: intent.account,
+            accounts: accounts(intent),
             promised: intent.promised_gross,
             late_at: intent.block.saturating_add(PATIENCE),
             attempts,
@@ -128,26 +123,26 @@ impl Desk {
         })
     }
 
-    /// Signs a plan, commits it to the journal, sends it. A plan that cannot be signed or written is let go.
+    /// Signs a submission, commits it to the journal, sends it. What cannot be signed or written is let go.
     ///
     /// # Errors
     /// When the node fails before anything was signed, or the journal has failed for good.
-    pub async fn submit(&mut self, plan: &Plan) -> Result<Input> {
+    pub async fn submit(&mut self, submission: &Submission) -> Result<Input> {
         let address = self.address();
         let nonce = self.rpc.next_nonce(address).await.exit(Exit::Network)?;
-        let gas_limit = gas_limit(plan.gas, self.most_gas);
+        let gas_limit = gas_limit(submission.gas, self.most_gas);
         let balance = self.rpc.balance(address).await.exit(Exit::Network)?;
-        let needed = gas_limit.cost(plan.fees.max_fee);
+        let needed = gas_limit.cost(submission.fees.max_fee);
         if balance < needed {
             observe::no_funds(address, balance, needed);
             return Ok(Input::Grounded);
         }
         let request = Request::Execute {
-            data: plan.proposal.data.clone(),
+            data: submission.data.clone(),
             nonce,
             gas_limit,
-            max_fee: plan.fees.max_fee,
-            tip: plan.fees.tip,
+            max_fee: submission.fees.max_fee,
+            tip: submission.fees.tip,
         };
         let signed = match self.signer.sign(request) {
             Ok(signed) => signed,
@@ -156,10 +151,10 @@ impl Desk {
                 return Ok(Input::Grounded);
             }
         };
-        match self.journal.record(self.intent(plan), signed).await {
+        match self.journal.record(self.intent(submission)?, signed).await {
             Ok(durable) => {
-                self.voice.sending(plan, &durable);
-                self.dispatch(durable, plan.fees).await
+                self.voice.sending(submission, &durable);
+                self.dispatch(durable, submission.fees).await
             }
             Err(fault) if fault.is_fatal() => Err(fault).exit(Exit::Unexpected),
             Err(NotDurable::NonceTaken { nonce }) => self.restore(nonce).await.map(|()| Input::Grounded),
@@ -181,27 +176,23 @@ impl Desk {
         Ok(())
     }
 
-    fn intent(&self, plan: &Plan) -> Intent {
-        let draft = &plan.proposal.draft;
-        Intent {
+    /// The first plan stands for all in the journal's columns; the detail has every one.
+    fn intent(&self, submission: &Submission) -> Result<Intent> {
+        let first = submission.plans.first().ok_or_else(|| eyre!("a submission of nothing"))?;
+        let (draft, proposal) = (&first.proposal.draft, &first.proposal);
+        Ok(Intent {
             market: self.voice.market.clone(),
             account: draft.account,
             debt_asset: draft.debt_asset,
             collateral_asset: draft.collateral_asset,
             repay: draft.outcome.repaid,
-            block: plan.proposal.at.number,
-            deadline_block: plan.proposal.deadline,
-            promised_gross: plan.gross,
-            promised_gas: plan.gas,
-            promised_net: plan.net.gain().unwrap_or(Wei::ZERO),
-            detail: json!({
-                "health_factor": draft.health,
-                "seize": draft.outcome.seized,
-                "route": draft.route,
-                "fees": draft.tiers,
-                "min_profit": plan.proposal.min_profit,
-            }),
-        }
+            block: proposal.at.number,
+            deadline_block: proposal.deadline,
+            promised_gross: submission.gross,
+            promised_gas: submission.gas,
+            promised_net: submission.net.gain().unwrap_or(Wei::ZERO),
+            detail: json!({ "liquidations": submission.plans.iter().map(detail).collect::<Vec<_>>() }),
+        })
     }
 
     /// Signs and journals a transaction to ourselves with the flight's nonce, and sends it.
@@ -316,8 +307,27 @@ impl Desk {
     }
 }
 
-fn gas_limit(used: Gas, most: Gas) -> Gas {
-    let (times, of) = GAS_ROOM;
-    let roomy = used.0.saturating_mul(times).checked_div(of).unwrap_or(used.0).saturating_add(GAS_FLOOR);
-    Gas(roomy.min(most.0))
+/// What explains one plan to people, and to a later run.
+fn detail(plan: &Plan) -> serde_json::Value {
+    let draft = &plan.proposal.draft;
+    json!({
+        "account": draft.account,
+        "debt_asset": draft.debt_asset,
+        "collateral_asset": draft.collateral_asset,
+        "repay": draft.outcome.repaid,
+        "seize": draft.outcome.seized,
+        "health_factor": draft.health,
+        "route": draft.route,
+        "fees": draft.tiers,
+        "gross_wei": plan.gross,
+        "min_profit_wei": plan.proposal.min_profit,
+    })
+}
+
+/// Everybody a journaled intent was to liquidate.
+fn accounts(intent: &Intent) -> Vec<Address> {
+    let named = intent.detail.get("liquidations").and_then(serde_json::Value::as_array);
+    let address = |one: &serde_json::Value| one.get("account")?.as_str()?.parse().ok();
+    let all = named.into_iter().flatten().filter_map(address).collect::<Vec<_>>();
+    if all.is_empty() { vec![intent.account] } else { all }
 }

@@ -5,7 +5,7 @@ use crate::domain::keeper::{Effect, Input, Keeper};
 use crate::domain::protocol::Protocol;
 use crate::exit::{Exit, ExitExt};
 use crate::io::reader::Reader;
-use crate::io::simulate::Simulator;
+use crate::io::simulate::{Moment, Simulator};
 use eyre::{Result, bail, eyre};
 use std::collections::VecDeque;
 
@@ -58,9 +58,14 @@ impl Hands<'_> {
                 };
                 Ok(Some(Input::Answers(answers.exit(Exit::Network)?)))
             }
-            Effect::Try { at, timestamp, base_fee, proposals } => {
+            Effect::Try { at, timestamp, base_fee, calls, in_sequence } => {
                 let Some(simulator) = self.simulator else { bail!("nothing was set up to simulate with") };
-                let trials = simulator.attempt_all(&at, timestamp, base_fee, &proposals).await;
+                let moment = Moment { at, timestamp, base_fee };
+                let trials = if in_sequence {
+                    simulator.attempt_in_sequence(&moment, &calls).await
+                } else {
+                    simulator.attempt_all(&moment, &calls).await
+                };
                 Ok(Some(Input::Trials(trials.exit(Exit::Network)?)))
             }
             Effect::Submit(plan) => self.desk()?.submit(&plan).await.map(Some),

@@ -5,7 +5,7 @@ use super::show::{Opportunity, Skipped, native, tell};
 use crate::domain::chain::Receipt;
 use crate::domain::keeper::Report;
 use crate::domain::lane::Flight;
-use crate::domain::plan::{Plan, Skip};
+use crate::domain::plan::{Plan, Skip, Submission};
 use crate::domain::protocols::aave_v3::Market;
 use crate::domain::units::{Net, Wei};
 use crate::domain::verdict::{Outcome, Verdict};
@@ -81,25 +81,25 @@ impl Voice {
         }
     }
 
-    pub fn sending(&self, plan: &Plan, durable: &Durable) {
-        let draft = &plan.proposal.draft;
+    pub fn sending(&self, submission: &Submission, durable: &Durable) {
         let (transaction, nonce) = (durable.hash(), durable.nonce());
-        let (promised, gas) = (native(plan.net), plan.gas.0);
-        tracing::info!(account = %draft.account, %transaction, nonce, promised, gas, "sent");
-        let block = plan.proposal.at.number;
+        let (promised, gas) = (native(submission.net), submission.gas.0);
+        let accounts = submission.plans.iter().map(|plan| plan.proposal.draft.account).collect::<Vec<_>>();
+        tracing::info!(accounts = list(&accounts), %transaction, nonce, promised, gas, "sent");
+        let block = submission.plans.first().map(|plan| plan.proposal.at.number);
         self.event(
             "sent",
-            json!({ "block": block, "account": draft.account, "transaction": transaction,
-            "nonce": nonce, "net_wei": plan.net, "gas": plan.gas }),
+            json!({ "block": block, "accounts": accounts, "transaction": transaction, "nonce": nonce,
+                "net_wei": submission.net, "gas": submission.gas }),
         );
     }
 
     pub fn withdrawing(&self, flight: &Flight, durable: &Durable) {
         let (transaction, nonce) = (durable.hash(), flight.nonce);
-        tracing::warn!(account = %flight.account, nonce, %transaction, "late: withdrawn");
+        tracing::warn!(accounts = list(&flight.accounts), nonce, %transaction, "late: withdrawn");
         self.event(
             "withdrawn",
-            json!({ "account": flight.account, "transaction": transaction, "nonce": nonce }),
+            json!({ "accounts": flight.accounts, "transaction": transaction, "nonce": nonce }),
         );
     }
 
@@ -107,24 +107,52 @@ impl Voice {
         let promised = native(Net::Gain(flight.promised));
         let realised = native(Net::Gain(verdict.gross));
         let (net, cost) = (native(verdict.net), native(Net::Gain(verdict.cost)));
-        let account = flight.account;
+        let accounts = list(&verdict.taken);
+        let failed = flight.accounts.len().saturating_sub(verdict.taken.len());
         let (block, gas) = receipt.map_or((0, 0), |receipt| (receipt.block, receipt.gas_used.0));
         let transaction = receipt.map_or(String::new(), |receipt| receipt.hash.to_string());
         let word = verdict.outcome.word();
         match verdict.outcome {
             Outcome::Won => {
-                tracing::info!(%account, block, transaction, promised, realised, cost, net, gas, "{word}");
+                tracing::info!(
+                    accounts,
+                    failed,
+                    block,
+                    transaction,
+                    promised,
+                    realised,
+                    cost,
+                    net,
+                    gas,
+                    "{word}"
+                );
             }
-            _ => tracing::warn!(%account, block, transaction, nonce = flight.nonce, cost, gas, "{word}"),
+            _ => tracing::warn!(
+                accounts = list(&flight.accounts),
+                block,
+                transaction,
+                nonce = flight.nonce,
+                cost,
+                gas,
+                "{word}"
+            ),
+        }
+        for (place, why) in &verdict.failed {
+            let account = flight.accounts.get(*place).map_or_else(String::new, Address::to_string);
+            tracing::warn!(account, why, "failed alone");
         }
         self.event(
             word,
-            json!({ "block": receipt.map(|receipt| receipt.block), "account": account,
+            json!({ "block": receipt.map(|receipt| receipt.block), "accounts": verdict.taken, "failed": failed,
             "transaction": receipt.map(|receipt| receipt.hash), "nonce": flight.nonce, "gas": gas,
             "promised_gross_wei": flight.promised, "gross_wei": verdict.gross, "cost_wei": verdict.cost,
             "net_wei": verdict.net }),
         );
     }
+}
+
+fn list(accounts: &[Address]) -> String {
+    accounts.iter().map(Address::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// What was printed of each account last, so that it is printed again only when it changes.

@@ -31,7 +31,7 @@ pub(super) const KEYS: &[(&str, Option<&str>)] = &[
     ("fees.tip_share", Some("0.1")),
     ("fees.max_fee", Some("300 gwei")),
     ("fees.max_tip", Some("50 gwei")),
-    ("fees.gas_limit", Some("3000000")),
+    ("fees.gas_limit", Some("16777216")),
     ("log.format", Some("terminal")),
     ("log.level", Some("info")),
 ];

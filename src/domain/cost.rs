@@ -26,6 +26,20 @@ pub struct Fees {
     pub expected: FeePerGas,
 }
 
+/// Most gas of one transaction on Ethereum. Source: EIP-7825.
+pub const TRANSACTION_CAP: Gas = Gas(16_777_216);
+/// Gas limit over what the simulation used: refunds, up to a fifth, are paid back only at the end, every inner call
+/// keeps back a 64th, and prices move a little until we are included.
+const GAS_ROOM: (u64, u64) = (14, 10);
+const GAS_FLOOR: u64 = 60_000;
+
+/// The gas limit of a transaction that was seen to use `used`, at most `most`.
+pub fn gas_limit(used: Gas, most: Gas) -> Gas {
+    let (times, of) = GAS_ROOM;
+    let roomy = used.0.saturating_mul(times).checked_div(of).unwrap_or(used.0).saturating_add(GAS_FLOOR);
+    Gas(roomy.min(most.0))
+}
+
 /// The base fee of the block after `head`. Exact. Source: EIP-1559.
 pub fn next_base_fee(head: &Head) -> FeePerGas {
     let base_fee = u64::try_from(head.base_fee.0).unwrap_or(u64::MAX);

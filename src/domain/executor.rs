@@ -112,46 +112,60 @@ pub struct Order<'a> {
     pub deadline: u64,
 }
 
+impl Order<'_> {
+    /// The plan as the contract takes it.
+    pub fn encode(&self) -> Executor::Plan {
+        let swaps = self.swaps.iter().map(|swap| Executor::Swap {
+            router: self.venue.router,
+            exactOutput: swap.buys,
+            tokenIn: swap.sold,
+            tokenOut: swap.bought,
+            fee: U24::from(swap.tier),
+            amount: U256::ZERO,
+            limit: swap.limit.0,
+        });
+        let leg = Executor::Leg {
+            lender: self.lender,
+            collateral: self.collateral_asset,
+            debt: self.debt_asset,
+            borrower: self.account,
+            repay: self.outcome.cover,
+            swaps: swaps.collect(),
+        };
+        let (funding, source, pair_token, pair_fee) = match self.funding {
+            Funding::Lender(lender) => (0, lender, Address::ZERO, 0),
+            Funding::Pool { partner, tier, .. } => (1, self.venue.factory, partner, tier),
+        };
+        Executor::Plan {
+            funding,
+            source,
+            amount: self.borrowed.0,
+            pairToken: pair_token,
+            pairFee: U24::from(pair_fee),
+            profitToken: self.venue.wrapped_native,
+            minProfit: self.min_profit.0,
+            deadline: U256::from(self.deadline),
+            legs: vec![leg],
+        }
+    }
+}
+
 /// The call data of `execute`.
-pub fn call_data(order: &Order<'_>) -> Bytes {
-    let swaps = order.swaps.iter().map(|swap| Executor::Swap {
-        router: order.venue.router,
-        exactOutput: swap.buys,
-        tokenIn: swap.sold,
-        tokenOut: swap.bought,
-        fee: U24::from(swap.tier),
-        amount: U256::ZERO,
-        limit: swap.limit.0,
-    });
-    let leg = Executor::Leg {
-        lender: order.lender,
-        collateral: order.collateral_asset,
-        debt: order.debt_asset,
-        borrower: order.account,
-        repay: order.outcome.cover,
-        swaps: swaps.collect(),
-    };
-    let (funding, source, pair_token, pair_fee) = match order.funding {
-        Funding::Lender(lender) => (0, lender, Address::ZERO, 0),
-        Funding::Pool { partner, tier, .. } => (1, order.venue.factory, partner, tier),
-    };
-    let plan = Executor::Plan {
-        funding,
-        source,
-        amount: order.borrowed.0,
-        pairToken: pair_token,
-        pairFee: U24::from(pair_fee),
-        profitToken: order.venue.wrapped_native,
-        minProfit: order.min_profit.0,
-        deadline: U256::from(order.deadline),
-        legs: vec![leg],
-    };
+pub fn call_data(plan: Executor::Plan) -> Bytes {
     Executor::executeCall { plan }.abi_encode().into()
 }
 
-/// The profit that `execute` answers with.
+/// The call data of `executeMany`: each plan whole or not at all, at least `min_profit` over all.
+pub fn many_data(plans: Vec<Executor::Plan>, profit_token: Address, min_profit: Wei) -> Bytes {
+    let call = Executor::executeManyCall { plans, profitToken: profit_token, minProfit: min_profit.0 };
+    call.abi_encode().into()
+}
+
+/// The profit that `execute` and `executeMany` answer with, in their first word.
 pub fn profit(data: &[u8]) -> Option<Wei> {
-    Executor::executeCall::abi_decode_returns(data).ok().map(Wei)
+    (data.len() == 32 || data.len() == 64)
+        .then(|| data.get(..32).map(|word| Wei(U256::from_be_slice(word))))
+        .flatten()
 }
 
 /// What the executor, or something it called, said when it refused.

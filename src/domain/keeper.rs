@@ -13,7 +13,8 @@ use super::chain::{Answer, BlockRef, Head, Log};
 use super::cost::{fees, next_base_fee};
 use super::executor::{Order as CallOrder, call_data};
 use super::lane::{self, Attempt, Flight, Kind, News, Order};
-use super::plan::{Draft, Plan, Proposal, Reason, Skip, Trial, least_profit};
+use super::pack::{self, Rehearsed};
+use super::plan::{Call, Draft, Plan, Proposal, Reason, Skip, Submission, Trial, least_profit};
 use super::prices::Moment;
 use super::protocol::{Opportunity, Protocol};
 use super::route::{Knowledge, Known, Question};
@@ -38,8 +39,15 @@ const COOLDOWN: u64 = 10;
 enum Phase {
     Idle,
     Settling,
-    Searching { opportunities: Vec<Vec<Opportunity>>, asked: Vec<Question> },
+    Searching {
+        opportunities: Vec<Vec<Opportunity>>,
+        asked: Vec<Question>,
+    },
     Trying(Vec<Proposal>),
+    /// Several plans one after another, as they would run in one transaction.
+    Rehearsing(Vec<Plan>),
+    /// The transaction of several plans as a whole.
+    Proving(Vec<Plan>, Call),
 }
 
 /// The keeper of one market.
@@ -52,6 +60,8 @@ pub struct Keeper<P> {
     head: Option<Head>,
     next_timestamp: u64,
     flight: Option<Flight>,
+    /// Handed out to be sent, until it is known to fly or not to.
+    submitted: Option<Submission>,
     cooling: BTreeMap<Address, u64>,
     recent: VecDeque<(B256, Vec<Log>)>,
     report: Report,
@@ -69,6 +79,7 @@ impl<P: Protocol> Keeper<P> {
             head: None,
             next_timestamp: 0,
             flight: None,
+            submitted: None,
             cooling: BTreeMap::new(),
             recent: VecDeque::new(),
             report: Report::default(),
@@ -165,9 +176,9 @@ impl<P: Protocol> Keeper<P> {
             Some(Order::Settle(receipt)) => {
                 let kind = flight.kind(receipt.hash).unwrap_or(Kind::Execute);
                 let verdict = verdict::of(&receipt, kind, executor);
-                if verdict.outcome != Outcome::Won {
-                    self.cooling.insert(flight.account, head.block.number.saturating_add(COOLDOWN));
-                }
+                let failed = flight.accounts.iter().filter(|account| !verdict.taken.contains(account));
+                let until = head.block.number.saturating_add(COOLDOWN);
+                self.cooling.extend(failed.map(|account| (*account, until)));
                 self.flight = None;
                 out.push(Effect::Book {
                     flight: Box::new(flight),
@@ -192,6 +203,8 @@ impl<P: Protocol> Keeper<P> {
                     gross: Wei::ZERO,
                     cost: Wei::ZERO,
                     net: Net::Gain(Wei::ZERO),
+                    taken: vec![],
+                    failed: vec![],
                 };
                 out.push(Effect::Book {
                     flight: Box::new(flight),
@@ -212,14 +225,14 @@ impl<P: Protocol> Keeper<P> {
             return Ok(());
         }
         // To forget it would be to sign its nonce a second time.
-        let (Some(plan), Some(head)) = (self.report.plans.first(), self.head) else {
+        let (Some(submission), Some(head)) = (self.submitted.take(), self.head) else {
             return Err(Halt::Unasked);
         };
         self.flight = Some(Flight {
             intent,
             nonce,
-            account: plan.proposal.draft.account,
-            promised: plan.gross,
+            accounts: submission.plans.iter().map(|plan| plan.proposal.draft.account).collect(),
+            promised: submission.gross,
             late_at: head.block.number.saturating_add(lane::PATIENCE),
             attempts: vec![attempt],
             doubted_at: None,
@@ -267,7 +280,7 @@ impl<P: Protocol> Keeper<P> {
                 self.knowledge.learn(asked, answers);
                 self.search_more(out)
             }
-            Phase::Idle | Phase::Trying(_) => Err(Halt::Unasked),
+            Phase::Idle | Phase::Trying(_) | Phase::Rehearsing(_) | Phase::Proving(..) => Err(Halt::Unasked),
         }
     }
 
@@ -352,7 +365,7 @@ impl<P: Protocol> Keeper<P> {
         for draft in drafts {
             let floor = draft.gas.cost(base_fee);
             let Ok(min_profit) = least_profit(draft.gross, terms.slippage, floor) else { continue };
-            let data = call_data(&CallOrder {
+            let order = CallOrder {
                 lender: terms.lender,
                 account: draft.account,
                 debt_asset: draft.debt_asset,
@@ -364,7 +377,8 @@ impl<P: Protocol> Keeper<P> {
                 venue: &terms.venue,
                 min_profit,
                 deadline,
-            });
+            };
+            let data = call_data(order.encode());
             proposals.push(Proposal {
                 draft,
                 at: head.block,
@@ -377,48 +391,90 @@ impl<P: Protocol> Keeper<P> {
         if proposals.is_empty() {
             return self.finish(out);
         }
-        out.push(Effect::Try {
-            at: head,
-            // No block can be simulated at its parent's second.
-            timestamp: self.next_timestamp.max(head.block.timestamp.saturating_add(1)),
-            base_fee,
-            proposals: proposals.clone(),
-        });
+        let calls = proposals.iter().map(|proposal| Call { to: proposal.to, data: proposal.data.clone() });
+        let calls = calls.collect();
         self.phase = Phase::Trying(proposals);
+        self.attempt(head, calls, false, out);
+    }
+
+    fn attempt(&self, at: Head, calls: Vec<Call>, in_sequence: bool, out: &mut Vec<Effect>) {
+        // No block can be simulated at its parent's second.
+        let timestamp = self.next_timestamp.max(at.block.timestamp.saturating_add(1));
+        let base_fee = next_base_fee(&at);
+        out.push(Effect::Try { at, timestamp, base_fee, calls, in_sequence });
     }
 
     fn on_trials(&mut self, trials: Vec<Trial>, out: &mut Vec<Effect>) -> Result<(), Halt> {
         let phase = std::mem::replace(&mut self.phase, Phase::Idle);
-        let (Phase::Trying(proposals), Some(terms), Some(head)) = (phase, &self.terms, self.head) else {
-            return Err(Halt::Unasked);
-        };
-        let base_fee = next_base_fee(&head);
-        for (proposal, trial) in proposals.into_iter().zip(trials) {
-            match weigh(proposal, trial, terms, base_fee) {
-                Ok(plan) => self.report.plans.push(plan),
-                Err(skip) => self.report.skips.push(*skip),
+        let (Some(terms), Some(head)) = (&self.terms, self.head) else { return Err(Halt::Unasked) };
+        match phase {
+            Phase::Trying(proposals) => {
+                let base_fee = next_base_fee(&head);
+                for (proposal, trial) in proposals.into_iter().zip(trials) {
+                    match weigh(proposal, trial, terms, base_fee) {
+                        Ok(plan) => self.report.plans.push(plan),
+                        Err(skip) => self.report.skips.push(*skip),
+                    }
+                }
+                self.report.plans.sort_by_key(|plan| std::cmp::Reverse(plan.net));
+                self.finish(out);
             }
+            Phase::Rehearsing(plans) => match pack::weigh(plans, &trials, &head, terms) {
+                Rehearsed::Ready(plans, call) => {
+                    self.phase = Phase::Proving(plans, call.clone());
+                    self.attempt(head, vec![call], false, out);
+                }
+                Rehearsed::Again(plans) => self.rehearse(head, plans, out),
+                Rehearsed::Alone => self.submit_best(out),
+            },
+            Phase::Proving(plans, call) => {
+                let proven =
+                    trials.first().and_then(|trial| pack::submission(plans, call, trial, &head, terms));
+                match proven {
+                    Some(submission) => self.submit(submission, out),
+                    None => self.submit_best(out),
+                }
+            }
+            _ => return Err(Halt::Unasked),
         }
-        self.report.plans.sort_by_key(|plan| std::cmp::Reverse(plan.net));
-        self.finish(out);
         Ok(())
     }
 
-    /// Submits the best plan when we may, and closes the head.
+    fn rehearse(&mut self, head: Head, plans: Vec<Plan>, out: &mut Vec<Effect>) {
+        let Some(terms) = &self.terms else { return };
+        let calls = pack::rehearsal(&plans, terms);
+        self.phase = Phase::Rehearsing(plans);
+        self.attempt(head, calls, true, out);
+    }
+
+    /// Closes the head: in live mode with a free lane the plans go on to be packed, or the only one to be sent.
     fn finish(&mut self, out: &mut Vec<Effect>) {
         self.phase = Phase::Idle;
-        let live = self.terms.as_ref().is_some_and(|terms| terms.live);
-        let cooling = &self.cooling;
-        let next =
-            self.report.plans.iter().position(|plan| !cooling.contains_key(&plan.proposal.draft.account));
-        if let Some(index) = next
-            && live
-            && self.flight.is_none()
-        {
-            let plan = self.report.plans.remove(index);
-            self.report.plans.insert(0, plan.clone());
-            out.push(Effect::Submit(Box::new(plan)));
+        let (Some(terms), Some(head)) = (&self.terms, self.head) else { return };
+        if !terms.live || self.flight.is_some() {
+            return;
         }
+        let ready = self.ready();
+        let chosen = if terms.bundles { pack::choose(ready, &head, &terms.fees) } else { vec![] };
+        if chosen.len() > 1 { self.rehearse(head, chosen, out) } else { self.submit_best(out) }
+    }
+
+    /// The plans whose accounts are not left alone after a failure.
+    fn ready(&self) -> Vec<Plan> {
+        let cooling = |plan: &&Plan| !self.cooling.contains_key(&plan.proposal.draft.account);
+        self.report.plans.iter().filter(cooling).cloned().collect()
+    }
+
+    fn submit_best(&mut self, out: &mut Vec<Effect>) {
+        if let Some(plan) = self.ready().into_iter().next() {
+            self.submit(plan.into(), out);
+        }
+    }
+
+    fn submit(&mut self, submission: Submission, out: &mut Vec<Effect>) {
+        self.phase = Phase::Idle;
+        self.submitted = Some(submission.clone());
+        out.push(Effect::Submit(Box::new(submission)));
     }
 }
 

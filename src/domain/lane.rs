@@ -34,7 +34,8 @@ pub struct Flight {
     /// The journal's number for it.
     pub intent: i64,
     pub nonce: u64,
-    pub account: Address,
+    /// Whom it is to liquidate.
+    pub accounts: Vec<Address>,
     /// Wrapped native coin promised before gas.
     pub promised: Wei,
     /// Head at which it is late.
@@ -151,7 +152,7 @@ mod tests {
         let flight = Flight {
             intent: 1,
             nonce: 5,
-            account: Address::ZERO,
+            accounts: vec![],
             promised: Wei::ZERO,
             late_at: 10,
             attempts,

@@ -5,6 +5,7 @@ pub mod cost;
 pub mod executor;
 pub mod keeper;
 pub mod lane;
+pub mod pack;
 pub mod plan;
 pub mod prices;
 pub mod protocol;

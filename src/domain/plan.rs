@@ -59,6 +59,13 @@ pub struct Proposal {
     pub deadline: u64,
 }
 
+/// A call to be tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub to: Address,
+    pub data: Bytes,
+}
+
 /// What running the exact call at the next block's time gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trial {
@@ -75,6 +82,28 @@ pub struct Plan {
     pub fees: Fees,
     pub cost: Wei,
     pub net: Net,
+}
+
+/// What is sent: one plan by itself, or several in one transaction in which each may fail alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submission {
+    /// In the order in which they run; never empty.
+    pub plans: Vec<Plan>,
+    pub to: Address,
+    pub data: Bytes,
+    pub gross: Wei,
+    pub gas: Gas,
+    pub fees: Fees,
+    pub cost: Wei,
+    pub net: Net,
+}
+
+impl From<Plan> for Submission {
+    fn from(plan: Plan) -> Self {
+        let Plan { gross, gas, fees, cost, net, .. } = plan;
+        let (to, data) = (plan.proposal.to, plan.proposal.data.clone());
+        Self { plans: vec![plan], to, data, gross, gas, fees, cost, net }
+    }
 }
 
 /// Why a liquidatable account is left alone.

@@ -1,6 +1,7 @@
 //! What a mined transaction did, against what its plan promised.
 
 use super::chain::Receipt;
+use super::executor::refusal;
 use super::lane::Kind;
 use super::units::{Net, Wei};
 use crate::abi::executor::Executor;
@@ -37,21 +38,32 @@ pub struct Verdict {
     /// What gas cost.
     pub cost: Wei,
     pub net: Net,
+    /// Accounts that were liquidated: of several in one transaction each may fail alone.
+    pub taken: Vec<Address>,
+    /// Why those that failed alone did, by their place in the transaction.
+    pub failed: Vec<(usize, String)>,
 }
 
 /// Reads the receipt of one of our transactions to `executor`.
 pub fn of(receipt: &Receipt, kind: Kind, executor: Address) -> Verdict {
-    let gross = receipt
-        .logs
-        .iter()
-        .filter(|log| log.address == executor)
-        .find_map(|log| Executor::Executed::decode_log_data(&log.data).ok())
-        .map_or(Wei::ZERO, |event| Wei(event.profit));
+    let ours = || receipt.logs.iter().filter(|log| log.address == executor);
+    let gross = ours()
+        .filter_map(|log| Executor::Executed::decode_log_data(&log.data).ok())
+        .try_fold(Wei::ZERO, |sum, event| sum.plus(Wei(event.profit)))
+        .unwrap_or(Wei::MAX);
+    let taken = ours()
+        .filter_map(|log| Executor::Liquidated::decode_log_data(&log.data).ok())
+        .map(|event| event.borrower)
+        .collect();
+    let failed = ours()
+        .filter_map(|log| Executor::Failed::decode_log_data(&log.data).ok())
+        .map(|event| (event.place.saturating_to(), refusal(&event.reason)))
+        .collect();
     let outcome = match kind {
         Kind::Cancel => Outcome::Withdrawn,
         Kind::Execute if receipt.succeeded => Outcome::Won,
         Kind::Execute => Outcome::Reverted,
     };
     let cost = receipt.gas_used.cost(receipt.gas_price);
-    Verdict { outcome, gross, cost, net: Net::of(gross, cost) }
+    Verdict { outcome, gross, cost, net: Net::of(gross, cost), taken, failed }
 }

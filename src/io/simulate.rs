@@ -6,11 +6,11 @@ use super::gather::gather;
 use super::rpc::{Doing, Fault, Rpc};
 use crate::domain::chain::Head;
 use crate::domain::executor::{self, Listing, profit, refusal};
-use crate::domain::plan::{Proposal, Trial};
+use crate::domain::plan::{Call, Trial};
 use crate::domain::units::{FeePerGas, Gas};
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::rpc::json_rpc::RpcRecv;
-use eyre::{Result, bail};
+use eyre::{Result, ensure, eyre};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -27,6 +27,15 @@ pub struct Simulator {
     simulates: bool,
     /// The chain holds all that the call needs: overrides only make sure of the sender's balance.
     stands_alone: bool,
+}
+
+/// Where a trial runs: on this block, at this time, at this base fee.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub at: Head,
+    /// Seconds since 1970; later than the block's own.
+    pub timestamp: u64,
+    pub base_fee: FeePerGas,
 }
 
 /// What the sender and the executor are given for the trial.
@@ -76,8 +85,9 @@ impl Simulator {
         Ok(Self { rpc, sender, overrides, gas_limit, simulates, stands_alone })
     }
 
-    /// Whether gas is exact; otherwise it is the node's estimate, which is never less.
-    pub fn is_exact(&self) -> bool {
+    /// Whether the node simulates blocks: gas is exact then, and calls can be tried one after another. Otherwise
+    /// gas is the node's estimate, which is never less.
+    pub fn simulates(&self) -> bool {
         self.simulates
     }
 
@@ -85,89 +95,76 @@ impl Simulator {
     ///
     /// # Errors
     /// When the node fails for any of them.
-    pub async fn attempt_all(
-        &self,
-        at: &Head,
-        timestamp: u64,
-        base_fee: FeePerGas,
-        proposals: &[Proposal],
-    ) -> Result<Vec<Trial>> {
-        let jobs = proposals.iter().map(|proposal| {
-            let (simulator, at, proposal) = (self.clone(), *at, proposal.clone());
-            async move { simulator.attempt(&at, timestamp, base_fee, &proposal).await }
+    pub async fn attempt_all(&self, when: &Moment, calls: &[Call]) -> Result<Vec<Trial>> {
+        let jobs = calls.iter().map(|call| {
+            let (simulator, when, call) = (self.clone(), *when, call.clone());
+            async move { simulator.attempt(&when, call).await }
         });
         gather(jobs, &|_| {}).await
     }
 
-    /// Tries one call.
+    /// Tries calls one after another, each on what those before it left.
     ///
     /// # Errors
-    /// When the node fails; a refused call is a `Trial::Refused`.
-    async fn attempt(
-        &self,
-        at: &Head,
-        timestamp: u64,
-        base_fee: FeePerGas,
-        proposal: &Proposal,
-    ) -> Result<Trial> {
-        if self.simulates {
-            self.simulate(at, timestamp, base_fee, proposal).await
-        } else {
-            self.call(at, timestamp, proposal).await
-        }
+    /// When the node fails, or does not simulate blocks.
+    pub async fn attempt_in_sequence(&self, when: &Moment, calls: &[Call]) -> Result<Vec<Trial>> {
+        ensure!(self.simulates, "the node at {} cannot try one call after another", self.rpc.node());
+        self.simulate(when, calls).await
     }
 
-    fn request(&self, proposal: &Proposal) -> Value {
+    /// Tries one call.
+    async fn attempt(&self, when: &Moment, call: Call) -> Result<Trial> {
+        if !self.simulates {
+            return self.call(when, &call).await;
+        }
+        let trials = self.simulate(when, &[call]).await?;
+        trials.into_iter().next().ok_or_else(|| eyre!("nothing was tried"))
+    }
+
+    fn request(&self, call: &Call) -> Value {
         json!({
             "from": self.sender,
-            "to": proposal.to,
-            "data": proposal.data,
+            "to": call.to,
+            "data": call.data,
             "gas": format!("{:#x}", self.gas_limit.0),
         })
     }
 
-    async fn simulate(
-        &self,
-        at: &Head,
-        timestamp: u64,
-        base_fee: FeePerGas,
-        proposal: &Proposal,
-    ) -> Result<Trial> {
+    async fn simulate(&self, when: &Moment, calls: &[Call]) -> Result<Vec<Trial>> {
+        let number = when.at.block.number;
+        // Room for every call's own limit, whatever the chain's block would hold.
+        let room = self.gas_limit.0.saturating_mul(calls.len() as u64).max(when.at.gas_limit.0);
         let payload = json!([{
             "blockStateCalls": [{
                 "blockOverrides": {
-                    "number": format!("{:#x}", at.block.number.saturating_add(1)),
-                    "time": format!("{timestamp:#x}"),
-                    "baseFeePerGas": format!("{:#x}", base_fee.0),
+                    "number": format!("{:#x}", number.saturating_add(1)),
+                    "time": format!("{:#x}", when.timestamp),
+                    "baseFeePerGas": format!("{:#x}", when.base_fee.0),
+                    "gasLimit": format!("{room:#x}"),
                 },
                 "stateOverrides": self.overrides,
-                "calls": [self.request(proposal)],
+                "calls": calls.iter().map(|call| self.request(call)).collect::<Vec<_>>(),
             }],
             "validation": false,
             "traceTransfers": false,
-        }, format!("{:#x}", at.block.number)]);
+        }, format!("{number:#x}")]);
         let blocks: Vec<SimulatedBlock> =
             self.rpc.ask("eth_simulateV1", payload).await.doing("simulating a liquidation")?;
-        let Some(call) = blocks.into_iter().next().and_then(|block| block.calls.into_iter().next()) else {
-            bail!("the node at {} simulated nothing", self.rpc.node());
-        };
-        if call.status.is_zero() {
-            let data = call.error.as_ref().and_then(|error| bytes(error.data.as_ref()));
-            let data = data.unwrap_or(call.return_data);
-            let why = if data.is_empty() {
-                call.error.map_or_else(|| "no reason given".into(), |error| error.message)
-            } else {
-                refusal(&data)
-            };
-            return Ok(Trial::Refused { why });
-        }
-        Ok(trial(&call.return_data, Gas(call.gas_used.saturating_to())))
+        let results = blocks.into_iter().next().map(|block| block.calls).unwrap_or_default();
+        ensure!(
+            results.len() == calls.len(),
+            "the node at {} was given {} calls to simulate and answered for {}",
+            self.rpc.node(),
+            calls.len(),
+            results.len()
+        );
+        Ok(results.into_iter().map(SimulatedCall::trial).collect())
     }
 
-    async fn call(&self, at: &Head, timestamp: u64, proposal: &Proposal) -> Result<Trial> {
-        let request = self.request(proposal);
-        let block = format!("{:#x}", at.block.number);
-        let time = json!({ "time": format!("{timestamp:#x}") });
+    async fn call(&self, when: &Moment, call: &Call) -> Result<Trial> {
+        let request = self.request(call);
+        let block = format!("{:#x}", when.at.block.number);
+        let time = json!({ "time": format!("{:#x}", when.timestamp) });
         let with_overrides = json!([request, block, self.overrides]);
         // From the most faithful question to the one that every node understands.
         let mut forms = vec![json!([request, block, self.overrides, time]), with_overrides.clone()];
@@ -209,6 +206,23 @@ fn refused(fault: Fault, doing: &str) -> Result<Trial> {
         Some(data) => Ok(Trial::Refused { why: refusal(&data) }),
         None if fault.is_unsupported() => Ok(Trial::Refused { why: format!("not simulated: {fault}") }),
         None => Err(fault).doing(doing),
+    }
+}
+
+impl SimulatedCall {
+    fn trial(self) -> Trial {
+        let gas = Gas(self.gas_used.saturating_to());
+        if !self.status.is_zero() {
+            return trial(&self.return_data, gas);
+        }
+        let data = self.error.as_ref().and_then(|error| bytes(error.data.as_ref()));
+        let data = data.unwrap_or(self.return_data);
+        let why = if data.is_empty() {
+            self.error.map_or_else(|| "no reason given".into(), |error| error.message)
+        } else {
+            refusal(&data)
+        };
+        Trial::Refused { why }
     }
 }
 

@@ -97,7 +97,7 @@ fn the_defaults_are_these() {
     assert_eq!(config.profit.minimum, Wei(U256::from(1_000_000_000_000_000_u64)));
     assert_eq!((config.profit.slippage, config.fees.tip_share), (Bps(50), Bps(1_000)));
     assert_eq!(config.fees.max_fee, FeePerGas(300_000_000_000));
-    assert_eq!((config.fees.max_tip, config.fees.gas_limit), (FeePerGas(50_000_000_000), Gas(3_000_000)));
+    assert_eq!((config.fees.max_tip, config.fees.gas_limit), (FeePerGas(50_000_000_000), Gas(16_777_216)));
     assert_eq!((config.log.format, config.log.level), (Format::Terminal, Level::Info));
     assert!(matches!(config.wallet.key, Key::None) && config.executor.address.is_none());
 }

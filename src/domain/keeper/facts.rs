@@ -4,7 +4,7 @@
 use crate::domain::chain::{Answer, BlockRef, Head, Log, Read, Receipt};
 use crate::domain::cost::{FeePolicy, Fees};
 use crate::domain::lane::{Attempt, Flight, News};
-use crate::domain::plan::{Plan, Proposal, Skip, Trial};
+use crate::domain::plan::{Call, Plan, Skip, Submission, Trial};
 use crate::domain::protocol::Undecodable;
 use crate::domain::route::Venue;
 use crate::domain::units::{Bps, FeePerGas, Wei};
@@ -23,6 +23,8 @@ pub struct Terms {
     pub minimum: Wei,
     pub slippage: Bps,
     pub fees: FeePolicy,
+    /// Several liquidations may share a transaction: the node can try them one after another.
+    pub bundles: bool,
     /// Sign and send; otherwise decide and say so.
     pub live: bool,
 }
@@ -56,10 +58,11 @@ pub enum Input {
 pub enum Effect {
     /// Ask contracts at this block. `apart`: one call each, as quotes may burn what gas they are given.
     Read { at: BlockRef, reads: Vec<Read>, apart: bool },
-    /// Run these calls as of this block, at the next block's time.
-    Try { at: Head, timestamp: u64, base_fee: FeePerGas, proposals: Vec<Proposal> },
+    /// Run these calls as of this block, at the next block's time: each on the block as it is, or
+    /// `in_sequence`, each on what those before it left.
+    Try { at: Head, timestamp: u64, base_fee: FeePerGas, calls: Vec<Call>, in_sequence: bool },
     /// Sign, commit to the journal, send.
-    Submit(Box<Plan>),
+    Submit(Box<Submission>),
     /// Sign and journal a transaction to ourselves with the flight's nonce, send.
     Withdraw { flight: Box<Flight>, fees: Fees },
     /// Send the journaled bytes with this hash once more.
