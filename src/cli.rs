@@ -120,7 +120,7 @@ Needs rpc.http and a market.
 
     /// Deploy the executor contract, which borrows, liquidates, swaps, repays and forwards the profit
     #[command(after_help = "\
-Needs rpc.http, a market, wallet, executor.owner and executor.receiver. Prints the address to set as \
+Needs rpc.http, a market and its route, wallet, executor.owner and executor.receiver. Prints the address to set as \
 executor.address. Shows what it will cost and asks first, unless told --yes.")]
     Deploy(Deploy),
 

@@ -113,7 +113,8 @@ async fn efficiency_mode(edition: &Edition<'_>, core: &Core, manifest: &Manifest
         ltv: mode.ltv,
         threshold: mode.threshold,
         bonus: mode.bonus,
-        oracle: Address::ZERO,
+        // One price for all of the category, as the release allows: that of its last asset.
+        oracle: manifest.token("DAI")?.address,
         label: mode.label.into(),
     };
     edition.deployer.invoke(core.configurator, &category).await?;

@@ -64,7 +64,7 @@ pub async fn demo(arguments: &Demo, json: bool) -> Result<()> {
     let folder = Folder::new()?;
     let began = Instant::now();
     stage.act("1/6", "a local chain with the real Aave V3, Uniswap V3 and Chainlink contracts").await?;
-    let bed = Bed::obtain(Options::default(), |line| out::aside(&format!("      {line}"))).await?;
+    let bed = Bed::build(Options::default(), |line| out::aside(&format!("      {line}"))).await?;
     stage.tell(&format!("chain A at {}, up and filled in {:.1?}", bed.http(), began.elapsed()))?;
 
     stage.act("2/6", "a fork of it, which is what the keeper will see").await?;

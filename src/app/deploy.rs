@@ -53,7 +53,7 @@ pub async fn deploy(config: &Config, arguments: &Deploy, json: bool) -> Result<(
         .await
         .wrap_err("opening the journal was interrupted")?
         .exit(Exit::Configuration)?;
-    let durable = match unfinished(&journal).await? {
+    let durable = match unfinished(&journal, operator).await? {
         Some(durable) => durable,
         None => {
             let listing = bench(&unplaced, &wire, Some(operator)).await?.listing;
@@ -147,10 +147,18 @@ fn confirm(price: &Price, operator: Address, owner: Address, receiver: Address, 
 }
 
 /// A deployment that a previous run left under way: the same bytes are sent again.
-async fn unfinished(journal: &Journal) -> Result<Option<Durable>> {
+async fn unfinished(journal: &Journal, operator: Address) -> Result<Option<Durable>> {
     let Some(open) = journal.unfinished().await.exit(Exit::Configuration)?.into_iter().next() else {
         return Ok(None);
     };
+    if open.from != operator {
+        return Err(eyre!(
+            "the journal holds an unfinished transaction of {} (nonce {}): run once with that key first",
+            open.from,
+            open.nonce
+        ))
+        .exit(Exit::Configuration);
+    }
     if open.intent.is_some() {
         return Err(eyre!(
             "a liquidation is still under way (nonce {}): let `backstop run` finish it",
@@ -173,7 +181,7 @@ async fn record(
     let request = Request::Deploy { init_code, nonce, gas_limit, max_fee, tip };
     let signed = signer.sign(request).exit(Exit::Refused)?;
     let detail = json!({ "owner": owner, "receiver": receiver });
-    journal.record_deploy(detail, signed).await.exit(Exit::Unexpected)
+    journal.record_deploy(detail, signed).await.exit(Exit::Configuration)
 }
 
 async fn send(wire: &Wire, journal: &Journal, durable: &Durable) -> Result<Receipt> {

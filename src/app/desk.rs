@@ -5,7 +5,7 @@ use crate::config::{Config, Key};
 use crate::domain::chain::Receipt;
 use crate::domain::cost::{Fees, gas_limit};
 use crate::domain::keeper::Input;
-use crate::domain::lane::{Attempt, Flight, Kind, News, PATIENCE};
+use crate::domain::lane::{Attempt, Flight, Kind, News};
 use crate::domain::plan::{Plan, Submission};
 use crate::domain::units::{Gas, Wei};
 use crate::domain::verdict;
@@ -117,7 +117,7 @@ impl Desk {
             nonce: open.nonce,
             accounts: accounts(intent),
             promised: intent.promised_gross,
-            late_at: intent.block.saturating_add(PATIENCE),
+            late_at: None,
             attempts,
             doubted_at: None,
         })
@@ -167,8 +167,15 @@ impl Desk {
 
     /// The chain took back what it had mined of this nonce: the same bytes go out again, and nothing else until
     /// they are mined.
-    async fn restore(&self, nonce: u64) -> Result<()> {
-        for durable in self.journal.mined_at(nonce).await.exit(Exit::Unexpected)? {
+    ///
+    /// # Errors
+    /// When there are no such bytes: this journal is not of this chain.
+    pub async fn restore(&self, nonce: u64) -> Result<()> {
+        let mined = self.journal.mined_at(nonce).await.exit(Exit::Unexpected)?;
+        if mined.is_empty() {
+            return Err(NotDurable::NonceTaken { nonce }).exit(Exit::Configuration);
+        }
+        for durable in mined {
             let said = self.rpc.send(&durable).await;
             observe::restored(nonce, durable.hash(), &said);
             self.note(durable.hash(), said).await?;

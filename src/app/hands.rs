@@ -71,6 +71,7 @@ impl Hands<'_> {
             Effect::Submit(plan) => self.desk()?.submit(&plan).await.map(Some),
             Effect::Withdraw { flight, fees } => self.desk()?.withdraw(&flight, fees).await,
             Effect::Resend(hash) => self.desk()?.resend(hash).await.map(|()| None),
+            Effect::Restore(nonce) => self.desk()?.restore(nonce).await.map(|()| None),
             Effect::Follow(flight) => Ok(Some(Input::News(self.desk()?.follow(&flight).await?))),
             Effect::Book { flight, verdict, receipt } => {
                 self.desk()?.book(&flight, &verdict, receipt.as_deref()).await.map(|()| None)

@@ -3,7 +3,7 @@
 
 use crate::abi::aave::Pool;
 use crate::config::Config;
-use crate::domain::chain::Head;
+use crate::domain::chain::{BlockRef, Head};
 use crate::domain::protocols::aave_v3::borrower;
 use crate::exit::{Exit, ExitExt};
 use crate::io::datadir::DataDir;
@@ -12,7 +12,7 @@ use crate::io::logs::Scan;
 use crate::io::rpc::Rpc;
 use alloy::primitives::{Address, B256};
 use alloy::sol_types::SolEvent;
-use eyre::Result;
+use eyre::{Result, eyre};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -41,9 +41,17 @@ pub async fn borrowers(
     head: Head,
 ) -> Result<Vec<Address>> {
     let mut index = Index::open(&datadir.index()).exit(Exit::Configuration)?;
-    let stream = Stream::new(pool, "borrowers");
+    let stream = stream(config, pool);
     let first = resume(&mut index, &stream, rpc, config.market.start_block).await?;
     let last = head.block.number;
+    if config.market.start_block > last {
+        return Err(eyre!(
+            "markets.{}.start_block {} is beyond the newest block {last}: no borrower could be found",
+            config.market.name,
+            config.market.start_block
+        ))
+        .exit(Exit::Configuration);
+    }
     if first <= last {
         tracing::info!(from = first, to = last, "scanning history for borrowers");
         scan(config, rpc, &mut index, &stream, (first, last), head).await?;
@@ -51,6 +59,33 @@ pub async fn borrowers(
         tracing::debug!(to = last, "history is scanned already");
     }
     index.borrowers(&stream).exit(Exit::Unexpected)
+}
+
+/// Another first block is another scan: what was found from a later one does not hold for it.
+fn stream(config: &Config, pool: Address) -> Stream {
+    Stream::new(pool, format!("borrowers from {}", config.market.start_block))
+}
+
+/// Writes down that every block after `from` and up to `head` was followed, with who borrowed in them. Nothing is
+/// written where another process has gone further, or back, since.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn follow(
+    config: &Config,
+    datadir: &DataDir,
+    pool: Address,
+    from: u64,
+    head: BlockRef,
+    found: &[(Address, u64)],
+) -> Result<()> {
+    let mut index = Index::open(&datadir.index())?;
+    let stream = stream(config, pool);
+    let newest = index.checkpoints(&stream)?.first().map(|(number, _)| *number);
+    if newest.is_some_and(|newest| (from..head.number).contains(&newest)) {
+        index.commit(&stream, (head.number, head.hash), found)?;
+    }
+    Ok(())
 }
 
 /// The first block that is still to be scanned: after the newest checkpoint that is on this chain.

@@ -40,6 +40,15 @@ pub fn replaced(blocks: usize) {
     tracing::warn!(blocks, "blocks were replaced: what they had changed is read again");
 }
 
+pub fn stale(block: u64, age_s: u64) {
+    tracing::warn!(block, age_s, "no newer block for long: the chain stands still, or the node does");
+}
+
+pub fn not_indexed(error: &eyre::Report) {
+    let told = crate::exit::line(error);
+    tracing::warn!(error = told, "the index was not written: the next start scans these blocks again");
+}
+
 pub fn trouble(error: &eyre::Report, retry_s: u64) {
     let told = crate::exit::line(error);
     tracing::error!(error = told, retry_s, "this block could not be dealt with");

@@ -59,6 +59,7 @@ pub async fn positions(config: &Config, arguments: &Positions, json: bool) -> Re
     let asked = ask.collect::<Vec<_>>();
     let contract = contract_answers(&wire, &asked).await.exit(Exit::Network)?;
     let drifted = if arguments.audit { drift(&judged, &contract) } else { vec![] };
+    let unknown = judged.values().filter(|health| health.is_err()).count();
     // Where our arithmetic does not know, the contract's own answer is shown.
     for (account, health) in &contract {
         if let (Some(known @ Err(_)), Some(health)) = (judged.get_mut(account), health) {
@@ -76,7 +77,7 @@ pub async fn positions(config: &Config, arguments: &Positions, json: bool) -> Re
         print_table(config, &wire, &rows)?
     }
     if arguments.audit {
-        report(&wire, accounts.len(), &drifted)?;
+        report(&wire, accounts.len(), unknown, &drifted)?;
     }
     Ok(())
 }
@@ -108,25 +109,29 @@ async fn contract_answers(wire: &Wire, accounts: &[Address]) -> Result<BTreeMap<
     Ok(accounts.iter().copied().zip(decoded).collect())
 }
 
-/// The accounts on which we and the contract differ. What neither knows is no difference.
+/// The accounts on which we and the contract differ. What we do not know we do not differ about: it is counted
+/// apart.
 fn drift(judged: &Judged, contract: &BTreeMap<Address, Option<Health>>) -> Vec<(Address, String)> {
     let mut drifted = Vec::new();
     for (account, theirs) in contract {
-        let ours = judged.get(account).and_then(|health| health.as_ref().ok());
-        if ours != theirs.as_ref() {
+        let Some(Ok(ours)) = judged.get(account) else { continue };
+        if Some(ours) != theirs.as_ref() {
             drifted.push((*account, format!("ours {ours:?}, the contract's {theirs:?}")));
         }
     }
     drifted
 }
 
-fn report(wire: &Wire, accounts: usize, drifted: &[(Address, String)]) -> Result<()> {
+fn report(wire: &Wire, accounts: usize, unknown: usize, drifted: &[(Address, String)]) -> Result<()> {
     for (account, difference) in drifted {
         tracing::error!(%account, difference, "drift");
     }
     let block = wire.head.block.number;
+    if unknown > 0 {
+        tracing::warn!(unknown, "audit: these are not known to us: the contract's own figures are shown");
+    }
     if drifted.is_empty() {
-        tracing::info!(accounts, block, "audit: no drift");
+        tracing::info!(accounts, compared = accounts.saturating_sub(unknown), block, "audit: no drift");
         return Ok(());
     }
     let what = "audit: {} of {} accounts differ from the contract's own answer at block {}";

@@ -8,11 +8,13 @@ use super::wire::{self, Wire};
 use crate::abi::executor::Executor;
 use crate::cli::Run;
 use crate::config::{Config, Mode, Need};
-use crate::domain::chain::Read;
+use crate::domain::chain::{Head, Read};
+use crate::domain::cost::next_base_fee;
 use crate::domain::executor::Role;
 use crate::domain::keeper::Input;
-use crate::domain::units::Net;
+use crate::domain::units::{Gas, Net};
 use crate::exit::{Exit, ExitExt};
+use crate::io::clock;
 use crate::io::datadir::{DataDir, Lock};
 use crate::io::signer::Policy;
 use alloy::primitives::Address;
@@ -25,6 +27,12 @@ use tokio::time::Instant;
 /// Pauses after a block that could not be dealt with: doubling, so that a node that is down is not hammered.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// Seconds after which a head that is still the newest is told to be old.
+const STALE: u64 = 120;
+
+/// What a small liquidation takes: a key that cannot pay for one is not ready.
+const LEAST_GAS: Gas = Gas(500_000);
 
 /// A daemon's hold on its directory and, in live mode, its desk.
 struct Post {
@@ -83,9 +91,15 @@ async fn serve(config: &Config, arguments: &Run, json: bool) -> Result<()> {
 async fn check_standing(config: &Config, wire: &Wire, bench: &Bench, address: Address) -> Result<()> {
     let executor = bench.terms.executor;
     let balance = wire.rpc.balance(address).await.exit(Exit::Network)?;
-    if balance.is_zero() {
-        return Err(eyre!("the key {address} has no native coin to pay gas with: fund it before going live"))
-            .exit(Exit::Configuration);
+    let needed = LEAST_GAS.cost(next_base_fee(&wire.head));
+    if balance.is_zero() || balance < needed {
+        return Err(eyre!(
+            "the key {address} has {} native coin to pay gas with, and one liquidation takes about {}: fund it \
+             before going live",
+            super::show::native(Net::Gain(balance)),
+            super::show::native(Net::Gain(needed))
+        ))
+        .exit(Exit::Configuration);
     }
     if config.executor.receiver == Some(address) {
         return Err(eyre!("executor.receiver is the operator's own key {address}: set it to a cold address"))
@@ -132,6 +146,7 @@ async fn follow(
     let mut heads: u64 = 0;
     // The head that the market was read at is dealt with first.
     let mut owing = true;
+    let mut watch = Watch::default();
     let mut pause = FIRST_RETRY;
     loop {
         let next = match wire.advance(config).await.exit(Exit::Network) {
@@ -140,6 +155,7 @@ async fn follow(
         };
         let dealt = match next {
             Ok(None) => {
+                watch.quiet(&wire.head);
                 wire.heads.wait().await;
                 continue;
             }
@@ -192,7 +208,27 @@ async fn deal(
     // The line that ends a block comes after the block's results.
     printed.report(&config.market.name, &wire.keeper.market, report, bench.terms.live, json)?;
     observe::head(report, took.as_millis(), wire.keeper.flight().is_some());
+    if let Err(error) = wire.checkpoint(config) {
+        observe::not_indexed(&error);
+    }
     Ok(())
+}
+
+/// Notices when the chain, or the node's view of it, stands still.
+#[derive(Default)]
+struct Watch {
+    /// The head that was already told to be old.
+    told: Option<u64>,
+}
+
+impl Watch {
+    fn quiet(&mut self, head: &Head) {
+        let age = clock::now().saturating_sub(head.block.timestamp);
+        if age > STALE && self.told != Some(head.block.number) {
+            self.told = Some(head.block.number);
+            observe::stale(head.block.number, age);
+        }
+    }
 }
 
 /// The present head once more, without its logs: they were taken.

@@ -32,6 +32,7 @@ struct Output<'a> {
 pub async fn scan(config: &Config, arguments: &Scan, json: bool) -> Result<()> {
     let mut wire = wire::market(config, Need::Route, None).await?;
     let bench = bench(config, &wire, None).await?;
+    let borrowers = wire.keeper.market.accounts.len();
     if let Some(account) = arguments.account {
         wire.keeper.market.accounts.retain(|known, _| *known == account);
     }
@@ -44,7 +45,7 @@ pub async fn scan(config: &Config, arguments: &Scan, json: bool) -> Result<()> {
     let mut hands = Hands { reader: &wire.reader, simulator: Some(&bench.simulator), desk: None };
     drive(&mut wire.keeper, input, &mut hands).await?;
     if json {
-        print_json(config, &wire)?
+        print_json(config, &wire, borrowers)?
     } else {
         print_table(config, &wire)?
     }
@@ -54,13 +55,13 @@ pub async fn scan(config: &Config, arguments: &Scan, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn print_json(config: &Config, wire: &Wire) -> Result<()> {
+fn print_json(config: &Config, wire: &Wire, borrowers: usize) -> Result<()> {
     let report = wire.keeper.report();
     out::json(&Output {
         v: 1,
         market: &config.market.name,
         block: wire.head.block.number,
-        borrowers: wire.keeper.market.accounts.len(),
+        borrowers,
         indexed_to: wire.head.block.number,
         opportunities: report.plans.iter().map(Opportunity::from).collect(),
         skipped: report.skips.iter().map(Skipped::from).collect(),

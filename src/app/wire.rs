@@ -8,14 +8,19 @@ use crate::config::{Config, Need};
 use crate::domain::chain::Head;
 use crate::domain::keeper::{Input, Keeper};
 use crate::domain::protocol::Protocol;
-use crate::domain::protocols::aave_v3::Market;
+use crate::domain::protocols::aave_v3::{Market, borrower};
 use crate::exit::{self, Exit, ExitExt};
 use crate::io::datadir::DataDir;
 use crate::io::heads::{Heads, Step};
 use crate::io::reader::Reader;
 use crate::io::rpc::{Doing, Rpc};
-use alloy::primitives::U64;
+use alloy::primitives::{Address, U64};
 use eyre::{Result, eyre};
+
+/// A head this close behind the newest is near enough to read everything at.
+const NEAR: u64 = 16;
+/// Blocks after which the daemon writes down how far it has followed.
+const CHECKPOINT: u64 = 32;
 
 /// A market, known and up to date at one head.
 pub struct Wire {
@@ -26,6 +31,8 @@ pub struct Wire {
     pub datadir: DataDir,
     pub head: Head,
     pub standing: Standing,
+    /// The block up to which the index is written, and who was seen to borrow since.
+    indexed: (u64, Vec<(Address, u64)>),
 }
 
 /// Connects to the node and makes sure it is the one the configuration means.
@@ -80,7 +87,23 @@ pub async fn market(config: &Config, need: Need, block: Option<u64>) -> Result<W
         .exit(Exit::Configuration);
     }
     let pool = keeper.market.addresses.pool;
-    let borrowers = index::borrowers(config, &rpc, &datadir, pool, head).await?;
+    let mut head = head;
+    let mut borrowers = vec![];
+    if need != Need::Deploy {
+        borrowers = index::borrowers(config, &rpc, &datadir, pool, head).await?;
+        // The scan may have taken long, and nodes keep the state of few blocks: go on from the newest.
+        while block.is_none() {
+            let step = heads.look().await.exit(Exit::Network)?;
+            let Some(newest) = step.added.last().copied() else { break };
+            let far = newest.block.number.saturating_sub(head.block.number) > NEAR;
+            head = newest;
+            borrowers = index::borrowers(config, &rpc, &datadir, pool, head).await?;
+            if !far {
+                break;
+            }
+        }
+        keeper.market.on_head();
+    }
     tracing::info!(
         market = config.market.name,
         release = keeper.market.rules.map_or("unknown", |rules| rules.release),
@@ -93,7 +116,8 @@ pub async fn market(config: &Config, need: Need, block: Option<u64>) -> Result<W
     for borrower in borrowers {
         keeper.market.mark(borrower);
     }
-    let mut wire = Wire { rpc, reader, heads, keeper, datadir, head, standing };
+    let indexed = (head.block.number, vec![]);
+    let mut wire = Wire { rpc, reader, heads, keeper, datadir, head, standing, indexed };
     wire.read_everyone().await.exit(Exit::Network)?;
     Ok(wire)
 }
@@ -137,6 +161,8 @@ impl Wire {
         let mut added = Vec::with_capacity(step.added.len());
         for head in &step.added {
             let logs = if step.jumped { vec![] } else { self.rpc.logs_at(head.block.hash, &sources).await? };
+            let fresh = logs.iter().filter_map(borrower);
+            self.indexed.1.extend(fresh.map(|account| (account, head.block.number)));
             added.push((*head, logs));
         }
         let head = step.added.last().copied().ok_or_else(|| eyre!("a step without a head"))?;
@@ -146,6 +172,7 @@ impl Wire {
             for borrower in index::borrowers(config, &self.rpc, &self.datadir, pool, head).await? {
                 self.keeper.market.mark(borrower);
             }
+            self.indexed = (head.block.number, vec![]);
         }
         self.head = head;
         Ok(Input::Head {
@@ -154,6 +181,23 @@ impl Wire {
             jumped: step.jumped,
             next_timestamp: head.block.timestamp.saturating_add(self.heads.spacing()),
         })
+    }
+}
+
+impl Wire {
+    /// Writes down now and then how far the chain was followed, so that the next start scans only what comes after.
+    ///
+    /// # Errors
+    /// When the disk refuses. What was found is kept for the next time.
+    pub fn checkpoint(&mut self, config: &Config) -> Result<()> {
+        let head = self.head.block;
+        if head.number.saturating_sub(self.indexed.0) < CHECKPOINT {
+            return Ok(());
+        }
+        let pool = self.keeper.market.addresses.pool;
+        index::follow(config, &self.datadir, pool, self.indexed.0, head, &self.indexed.1)?;
+        self.indexed = (head.number, vec![]);
+        Ok(())
     }
 }
 

@@ -19,7 +19,7 @@ pub enum Need {
 
 pub(super) fn require(config: &Config, need: Need) -> Result<(), Mistakes> {
     let mut missing = Missing { config, all: Vec::new() };
-    if matches!(need, Need::Route | Need::Live) {
+    if matches!(need, Need::Route | Need::Live | Need::Deploy) {
         missing.route();
     }
     if matches!(need, Need::Live | Need::Deploy) {

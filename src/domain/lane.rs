@@ -38,8 +38,8 @@ pub struct Flight {
     pub accounts: Vec<Address>,
     /// Wrapped native coin promised before gas.
     pub promised: Wei,
-    /// Head at which it is late.
-    pub late_at: u64,
+    /// Head at which it is late: `PATIENCE` after the first at which it was looked for.
+    pub late_at: Option<u64>,
     /// Oldest first; never empty.
     pub attempts: Vec<Attempt>,
     /// Head at which our nonce was first seen used without a receipt of ours: receipts may lag behind.
@@ -71,6 +71,8 @@ pub struct News {
 pub enum Order {
     /// Mined: book it.
     Settle(Receipt),
+    /// The chain took back an earlier nonce of ours: until its bytes are mined again nothing later can be.
+    Restore(u64),
     /// Still wanted: the same bytes once more, as nodes drop transactions silently.
     Resend(B256),
     /// Late: take its nonce with a transaction to ourselves.
@@ -84,7 +86,12 @@ pub enum Order {
 /// What follows from the news at `head`. Settling looks at receipts only: no node's error text decides.
 pub fn order(flight: &Flight, head: &Head, news: &News, policy: &FeePolicy) -> Option<Order> {
     if let Some(receipt) = &news.receipt {
-        return Some(Order::Settle(receipt.clone()));
+        // A receipt of a block we have not dealt with: accounts judged now would be judged without it.
+        let seen = receipt.block <= head.block.number;
+        return seen.then(|| Order::Settle(receipt.clone()));
+    }
+    if news.next_nonce < flight.nonce {
+        return Some(Order::Restore(news.next_nonce));
     }
     if news.next_nonce > flight.nonce {
         let since = flight.doubted_at.unwrap_or(head.block.number);
@@ -106,7 +113,7 @@ pub fn order(flight: &Flight, head: &Head, news: &News, policy: &FeePolicy) -> O
 }
 
 fn is_late(flight: &Flight, head: &Head) -> bool {
-    head.block.number >= flight.late_at
+    flight.late_at.is_some_and(|late_at| head.block.number >= late_at)
 }
 
 #[cfg(test)]
@@ -154,7 +161,7 @@ mod tests {
             nonce: 5,
             accounts: vec![],
             promised: Wei::ZERO,
-            late_at: 10,
+            late_at: Some(10),
             attempts,
             doubted_at,
         };
@@ -176,6 +183,7 @@ mod tests {
             Some(Order::Settle(_)) => "settle".to_owned(),
             Some(Order::Resend(hash)) => format!("resend {}", hash.0[0]),
             Some(Order::Withdraw(fees)) => format!("withdraw at {}", fees.max_fee.0),
+            Some(Order::Restore(nonce)) => format!("restore {nonce}"),
             Some(Order::Doubt) => "doubt".to_owned(),
             Some(Order::Foreign) => "foreign".to_owned(),
             None => "nothing".to_owned(),
@@ -196,6 +204,16 @@ mod tests {
     #[test]
     fn a_withdrawal_is_made_once_and_then_sent_again() {
         check(&[Kind::Execute, Kind::Cancel], 30, false, 5, "resend 2");
+    }
+
+    #[test]
+    fn an_earlier_nonce_that_the_chain_took_back_is_restored_first() {
+        check(&[Kind::Execute], 30, false, 4, "restore 4");
+    }
+
+    #[test]
+    fn a_receipt_of_a_block_that_is_still_to_come_waits_for_it() {
+        check(&[Kind::Execute], 8, true, 6, "nothing");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The outside: one thing a file. Knows the domain's values, never decides.
 
+pub mod clock;
 pub mod datadir;
 mod gather;
 pub mod heads;

@@ -107,7 +107,20 @@ impl Reader {
         if results.len() != reads.len() {
             bail!("{} calls got {} results", reads.len(), results.len());
         }
-        Ok(results.into_iter().map(|one| Answer(one.success.then_some(one.returnData))).collect())
+        let mut answers =
+            results.into_iter().map(|one| Answer(one.success.then_some(one.returnData))).collect::<Vec<_>>();
+        // A call that failed in a crowd may have run out of the crowd's gas: it is believed when it fails alone.
+        let failed = (0..reads.len()).filter(|index| answers.get(*index).is_some_and(|one| one.0.is_none()));
+        let failed = failed.collect::<Vec<_>>();
+        let alone = failed.iter().filter_map(|index| reads.get(*index).cloned()).collect::<Vec<_>>();
+        if !alone.is_empty() {
+            for (index, answer) in failed.into_iter().zip(self.by_batch(at, &alone).await?) {
+                if let Some(slot) = answers.get_mut(index) {
+                    *slot = answer;
+                }
+            }
+        }
+        Ok(answers)
     }
 
     async fn by_batch(&self, at: B256, reads: &[Read]) -> Result<Vec<Answer>> {

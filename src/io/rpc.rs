@@ -45,7 +45,8 @@ impl Fault {
         matches!(self, Self::Refused { code: -32601 | -32004 | -32602, .. })
     }
 
-    fn is_passing(&self) -> bool {
+    /// Asking again may help.
+    pub fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } => true,
             Self::Refused { code, message, .. } => {
@@ -119,11 +120,51 @@ impl Rpc {
         self.ask_once(method, params).await
     }
 
-    /// Asks many questions of one kind in one round trip; answers come in the order of the questions.
+    /// Asks many questions of one kind in one round trip; answers come in the order of the questions. Passing
+    /// faults are waited out a few times, of the whole and of single questions.
     ///
     /// # Errors
     /// The outer one when the round trip failed, the inner ones per question.
     pub async fn ask_batch(
+        &self,
+        method: &'static str,
+        questions: &[Value],
+    ) -> Result<Vec<Result<Value, Fault>>, Fault> {
+        let mut answers: Vec<Option<Result<Value, Fault>>> = vec![None; questions.len()];
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1..=READ_ATTEMPTS {
+            let open = (0..questions.len()).filter(|index| match answers.get(*index) {
+                Some(Some(Err(fault))) => fault.is_passing(),
+                Some(None) => true,
+                _ => false,
+            });
+            let open = open.collect::<Vec<_>>();
+            if open.is_empty() {
+                break;
+            }
+            if attempt > 1 {
+                tokio::time::sleep(pause).await;
+                pause = pause.saturating_mul(2);
+            }
+            let asked = open.iter().filter_map(|index| questions.get(*index).cloned()).collect::<Vec<_>>();
+            match self.ask_batch_once(method, &asked).await {
+                Ok(found) => {
+                    for (index, answer) in open.into_iter().zip(found) {
+                        if let Some(slot) = answers.get_mut(index) {
+                            *slot = Some(answer);
+                        }
+                    }
+                }
+                Err(fault) if fault.is_passing() && attempt < READ_ATTEMPTS => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        let unanswered =
+            || Fault::Malformed { node: self.node.clone(), method: method.into(), why: "nothing".into() };
+        Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(unanswered()))).collect())
+    }
+
+    async fn ask_batch_once(
         &self,
         method: &'static str,
         questions: &[Value],

@@ -77,6 +77,7 @@ impl Simulator {
         let probe = json!([{ "blockStateCalls": [{ "calls": [] }] }, "latest"]);
         let simulates = match rpc.ask::<_, Value>("eth_simulateV1", probe).await {
             Ok(_) => true,
+            Err(fault) if fault.is_passing() => return Err(fault).doing("asking whether the node simulates"),
             Err(Fault::Refused { .. } | Fault::Malformed { .. }) => false,
             Err(fault) => return Err(fault).doing("asking whether the node simulates"),
         };
@@ -148,8 +149,15 @@ impl Simulator {
             "validation": false,
             "traceTransfers": false,
         }, format!("{number:#x}")]);
-        let blocks: Vec<SimulatedBlock> =
-            self.rpc.ask("eth_simulateV1", payload).await.doing("simulating a liquidation")?;
+        let blocks: Vec<SimulatedBlock> = match self.rpc.ask("eth_simulateV1", payload).await {
+            Ok(blocks) => blocks,
+            // Refused as a whole: that says nothing of the node's health, and nothing of other calls.
+            Err(fault @ Fault::Refused { .. }) if !fault.is_passing() => {
+                let why = format!("not simulated: {fault}");
+                return Ok(calls.iter().map(|_| Trial::Refused { why: why.clone() }).collect());
+            }
+            Err(fault) => return Err(fault).doing("simulating a liquidation"),
+        };
         let results = blocks.into_iter().next().map(|block| block.calls).unwrap_or_default();
         ensure!(
             results.len() == calls.len(),

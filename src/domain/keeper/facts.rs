@@ -67,6 +67,8 @@ pub enum Effect {
     Withdraw { flight: Box<Flight>, fees: Fees },
     /// Send the journaled bytes with this hash once more.
     Resend(B256),
+    /// Send again what was mined with this nonce and is not any more.
+    Restore(u64),
     /// Ask for receipts and our next nonce.
     Follow(Box<Flight>),
     /// The flight is over.

@@ -39,6 +39,11 @@ impl Market {
     /// The contract's answer for `account` at the moment.
     pub(super) fn account_health(&self, account: Address, when: &Moment<'_>) -> Result<Health, Unknown> {
         let judged = self.judged(account, when)?;
+        if let Some(source) = judged.source()
+            && when.prices.get(source).is_none()
+        {
+            return Err(Unknown::NoPrice(source));
+        }
         let mut collateral = U256::ZERO;
         let mut weighted = U256::ZERO;
         let mut debt = U256::ZERO;
@@ -80,17 +85,23 @@ impl Market {
 impl<'a> Judged<'a> {
     /// The price the pool uses for this reserve: up to 3.1 a category may replace it by its own.
     pub fn price(&self, reserve: &Reserve) -> Result<Price, Unknown> {
-        let source = match self.category {
-            Some((id, category))
-                if self.rules.emode == EModeForm::PerReserve
-                    && !category.price_source.is_zero()
-                    && category.takes(reserve, id, self.rules.emode) =>
-            {
-                category.price_source
-            }
-            _ => reserve.asset,
-        };
+        let source = self.source().filter(|_| self.category_of(reserve).is_some()).unwrap_or(reserve.asset);
         self.when.prices.get(source).ok_or(Unknown::NoPrice(source))
+    }
+
+    /// The price of a debt in a liquidation: up to 3.1 the category's own for any debt of an account in it, as the
+    /// contract holds such an account to owe nothing else.
+    pub fn debt_price(&self, reserve: &Reserve) -> Result<Price, Unknown> {
+        match self.source() {
+            Some(source) => self.when.prices.get(source).ok_or(Unknown::NoPrice(source)),
+            None => self.price(reserve),
+        }
+    }
+
+    /// The price source of the account's category (up to 3.1), which the pool asks for whatever the account holds.
+    fn source(&self) -> Option<Address> {
+        let (_, category) = self.category.filter(|_| self.rules.emode == EModeForm::PerReserve)?;
+        (!category.price_source.is_zero()).then_some(category.price_source)
     }
 
     /// The category, when the account is in one that takes this reserve as collateral.

@@ -93,7 +93,7 @@ impl Market {
             health,
             debt,
             collateral,
-            debt_price: judged.price(debt)?.0,
+            debt_price: judged.debt_price(debt)?.0,
             collateral_price: judged.price(collateral)?.0,
             owed: judged.debt(debt)?,
             supplied: judged.supply(collateral)?,
