@@ -256,7 +256,7 @@ impl<P: Protocol> Keeper<P> {
         for pairs in opportunities {
             match best(&scope, pairs, &mut self.knowledge) {
                 Known::Yes(Ok(draft)) => drafts.push(draft),
-                Known::Yes(Err((pair, reason))) => refused.push((pair, reason)),
+                Known::Yes(Err(refusal)) => refused.push(refusal),
                 Known::No | Known::NotYet => {}
             }
         }
@@ -270,12 +270,15 @@ impl<P: Protocol> Keeper<P> {
             out.push(Effect::Read { at: head.block, reads, apart: true });
             return Ok(());
         }
-        for (pair, reason) in refused {
-            let mut skip = Skip::bare(pair.account, Some(pair.health), reason);
-            skip.debt_asset = Some(pair.debt_asset);
-            skip.collateral_asset = Some(pair.collateral_asset);
-            self.report.skips.push(skip);
-        }
+        self.report.skips.extend(refused.into_iter().map(|(pair, refusal)| Skip {
+            account: pair.account,
+            health: Some(pair.health),
+            reason: refusal.reason,
+            debt_asset: Some(pair.debt_asset),
+            collateral_asset: Some(pair.collateral_asset),
+            repay: refusal.repay,
+            net: refusal.net,
+        }));
         self.propose(drafts, out);
         Ok(())
     }

@@ -2,11 +2,15 @@
 //! what is known; what it needs and does not know it notes as questions, and it is called again with the
 //! answers. Outcomes come from the protocol's arithmetic, proceeds from real quotes, nothing from a model.
 
-use super::plan::{Draft, Funding, Reason, Swap};
+mod deal;
+
+use deal::{Deal, Path};
+
+use super::plan::{Draft, Funding, Reason};
 use super::prices::Moment;
 use super::protocol::{Opportunity, Outcome, Protocol};
 use super::route::{Knowledge, Known, Pair, TIERS, Venue};
-use super::units::{Amount, Bps, FeePerGas, Gas, Net, Round, Wei, mul_div};
+use super::units::{Amount, Bps, FeePerGas, Gas, Net, Round, mul_div};
 use alloy::primitives::{Address, U256};
 
 /// What a liquidation funded by a flash loan takes before any swap, and what each swap adds. Only weighs
@@ -33,19 +37,36 @@ pub struct Scope<'a, P> {
     pub slippage: Bps,
 }
 
-/// The answer, or an early return that says why there is none yet.
-macro_rules! found {
-    ($known:expr) => {
-        match $known {
-            Known::Yes(value) => value,
-            Known::No => return Known::Yes(Err(Reason::NoRoute)),
-            Known::NotYet => return Known::NotYet,
-        }
-    };
+/// How a candidate fared.
+type Priced = Known<Result<Draft, Refusal>>;
+
+/// Why a size, a pair or an account is refused, with its numbers as far as there are any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub reason: Reason,
+    pub repay: Option<Amount>,
+    pub net: Option<Net>,
 }
 
-/// How a candidate fared.
-type Priced = Known<Result<Draft, Reason>>;
+impl Refusal {
+    fn bare(reason: Reason) -> Self {
+        Self { reason, repay: None, net: None }
+    }
+
+    /// Of several refusals the one nearest to a plan is told: what loses least, else what came furthest.
+    fn nearer(self, other: Self) -> Self {
+        let near = |refusal: &Self| {
+            let rank = match refusal.reason {
+                Reason::Unprofitable => 3,
+                Reason::NoRoute => 2,
+                Reason::NoFunding => 1,
+                _ => 0,
+            };
+            (rank, refusal.net)
+        };
+        if near(&other) > near(&self) { other } else { self }
+    }
+}
 
 /// The best draft over all pairs of one account, a pair and the reason why there is none, or the need to ask first.
 /// `No` only where there are no pairs.
@@ -53,14 +74,19 @@ pub fn best<P: Protocol>(
     scope: &Scope<'_, P>,
     opportunities: &[Opportunity],
     knowledge: &mut Knowledge,
-) -> Known<Result<Draft, (Opportunity, Reason)>> {
+) -> Known<Result<Draft, (Opportunity, Refusal)>> {
     let mut found = Vec::new();
-    let mut refusal = None;
+    let mut refusal: Option<(Opportunity, Refusal)> = None;
     let mut waiting = false;
     for opportunity in opportunities {
         match best_size(scope, opportunity, knowledge) {
             Known::Yes(Ok(draft)) => found.push(draft),
-            Known::Yes(Err(reason)) => refusal = Some((opportunity.clone(), reason)),
+            Known::Yes(Err(other)) => {
+                refusal = Some(match refusal {
+                    Some((pair, known)) if known.clone().nearer(other.clone()) == known => (pair, known),
+                    _ => (opportunity.clone(), other),
+                });
+            }
             Known::No => {}
             Known::NotYet => waiting = true,
         }
@@ -87,7 +113,7 @@ fn best_size<P: Protocol>(
         .map(Amount)
         .chain(opportunity.kinks.iter().copied())
         .collect::<Vec<_>>();
-    let mut refusal = Reason::NoRoute;
+    let mut refusal = Refusal::bare(Reason::NoRoute);
     for round in 0..=REFINEMENTS {
         sizes.sort_unstable();
         sizes.dedup();
@@ -96,7 +122,7 @@ fn best_size<P: Protocol>(
         for size in &sizes {
             match price(scope, opportunity, *size, knowledge) {
                 Known::Yes(Ok(draft)) => priced.push((*size, draft)),
-                Known::Yes(Err(reason)) => refusal = reason,
+                Known::Yes(Err(other)) => refusal = refusal.nearer(other),
                 Known::No => {}
                 Known::NotYet => waiting = true,
             }
@@ -149,19 +175,21 @@ fn price<P: Protocol>(
 ) -> Priced {
     let outcome = match scope.protocol.outcome(opportunity, size, &scope.when) {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(revert)) => return Known::Yes(Err(Reason::Refused(revert))),
-        Err(unknown) => return Known::Yes(Err(Reason::Unknown(unknown))),
+        Ok(Err(revert)) => return Known::Yes(Err(Refusal::bare(Reason::Refused(revert)))),
+        Err(unknown) => return Known::Yes(Err(Refusal::bare(Reason::Unknown(unknown)))),
     };
     let borrowed = match borrowed(&outcome) {
         Ok(borrowed) => borrowed,
-        Err(reason) => return Known::Yes(Err(reason)),
+        Err(reason) => return Known::Yes(Err(Refusal::bare(reason))),
     };
     let (funding, premium) = match fund(scope, opportunity, &outcome, borrowed, knowledge) {
         Known::Yes(terms) => terms,
-        Known::No => return Known::Yes(Err(Reason::NoFunding)),
+        Known::No => return Known::Yes(Err(Refusal::bare(Reason::NoFunding))),
         Known::NotYet => return Known::NotYet,
     };
-    let Ok(missing) = outcome.repaid.plus(premium) else { return Known::Yes(Err(Reason::Overflow)) };
+    let Ok(missing) = outcome.repaid.plus(premium) else {
+        return Known::Yes(Err(Refusal::bare(Reason::Overflow)));
+    };
     let locked = match funding {
         Funding::Pool { pool, .. } => Some(pool),
         Funding::Lender(_) => None,
@@ -194,7 +222,12 @@ fn price<P: Protocol>(
     };
     match deal.best_path(knowledge, |path| scope.net(&draft(path.clone()))) {
         Known::Yes(Ok(path)) => Known::Yes(Ok(draft(path))),
-        Known::Yes(Err(reason)) => Known::Yes(Err(reason)),
+        Known::Yes(Err(poor)) => {
+            // What is missing, and the gas of the cheapest call there is.
+            let loss = poor.short.and_then(|short| short.plus(BASE_GAS.cost(scope.base_fee)).ok());
+            let net = loss.map(Net::Loss);
+            Known::Yes(Err(Refusal { reason: poor.reason, repay: Some(outcome.repaid), net }))
+        }
         Known::No => Known::No,
         Known::NotYet => Known::NotYet,
     }
@@ -262,130 +295,6 @@ fn fund<P: Protocol>(
         Some((_, fee, funding)) => Known::Yes((funding, fee)),
         None => Known::No,
     }
-}
-
-/// What the swaps have to do: turn `seized` collateral into `missing` debt and as much native as there is.
-struct Deal {
-    collateral: Address,
-    debt: Address,
-    native: Address,
-    seized: Amount,
-    missing: Amount,
-    slippage: Bps,
-    locked: Option<Address>,
-}
-
-/// One way to do it, and the wrapped native coin it leaves.
-#[derive(Clone)]
-struct Path {
-    swaps: Vec<Swap>,
-    route: Vec<Address>,
-    tiers: Vec<u32>,
-    left: Wei,
-}
-
-type Way = Known<Result<Path, Reason>>;
-
-impl Deal {
-    /// The way that leaves most after gas.
-    fn best_path(&self, knowledge: &mut Knowledge, net: impl Fn(&Path) -> Net) -> Way {
-        if self.collateral == self.debt {
-            return self.same_asset(knowledge);
-        }
-        if self.debt == self.native {
-            return self.native_debt(knowledge);
-        }
-        if self.collateral == self.native {
-            return self.native_collateral(knowledge);
-        }
-        let ways = [self.through_native(knowledge), self.direct(knowledge)];
-        if ways.iter().any(|way| matches!(way, Known::NotYet)) {
-            return Known::NotYet;
-        }
-        let mut refusal = Reason::NoRoute;
-        let mut found = Vec::new();
-        for way in ways {
-            match way {
-                Known::Yes(Ok(path)) => found.push(path),
-                Known::Yes(Err(reason)) => refusal = reason,
-                _ => {}
-            }
-        }
-        Known::Yes(found.into_iter().max_by_key(net).ok_or(refusal))
-    }
-
-    fn same_asset(&self, knowledge: &mut Knowledge) -> Way {
-        let Some(rest) = self.seized.minus(self.missing).filter(|rest| !rest.is_zero()) else {
-            return Known::Yes(Err(Reason::Unprofitable));
-        };
-        if self.debt == self.native {
-            return done(vec![], vec![self.debt], vec![], rest);
-        }
-        let (tier, proceeds) = found!(knowledge.best_sale(self.collateral, self.native, rest, self.locked));
-        let sale = self.sale(self.collateral, self.native, tier, proceeds);
-        done(vec![sale], vec![self.collateral, self.native], vec![tier], proceeds)
-    }
-
-    fn native_debt(&self, knowledge: &mut Knowledge) -> Way {
-        let (tier, proceeds) =
-            found!(knowledge.best_sale(self.collateral, self.debt, self.seized, self.locked));
-        let Some(left) = proceeds.minus(self.missing) else { return Known::Yes(Err(Reason::Unprofitable)) };
-        let sale = self.sale(self.collateral, self.debt, tier, proceeds);
-        done(vec![sale], vec![self.collateral, self.debt], vec![tier], left)
-    }
-
-    fn native_collateral(&self, knowledge: &mut Knowledge) -> Way {
-        let (tier, given) =
-            found!(knowledge.best_purchase(self.collateral, self.debt, self.missing, self.locked));
-        let Some(left) = self.seized.minus(given) else { return Known::Yes(Err(Reason::Unprofitable)) };
-        let purchase = self.purchase(self.collateral, self.debt, tier, given);
-        done(vec![purchase], vec![self.collateral, self.debt], vec![tier], left)
-    }
-
-    fn through_native(&self, knowledge: &mut Knowledge) -> Way {
-        let sale = knowledge.best_sale(self.collateral, self.native, self.seized, self.locked);
-        let purchase = knowledge.best_purchase(self.native, self.debt, self.missing, self.locked);
-        let (Known::Yes((first, proceeds)), Known::Yes((second, given))) = (sale, purchase) else {
-            let waiting = sale == Known::NotYet || purchase == Known::NotYet;
-            return if waiting { Known::NotYet } else { Known::Yes(Err(Reason::NoRoute)) };
-        };
-        let Some(left) = proceeds.minus(given) else { return Known::Yes(Err(Reason::Unprofitable)) };
-        let swaps = vec![
-            self.sale(self.collateral, self.native, first, proceeds),
-            self.purchase(self.native, self.debt, second, given),
-        ];
-        done(swaps, vec![self.collateral, self.native, self.debt], vec![first, second], left)
-    }
-
-    /// Buys the debt with collateral, then sells the rest of the collateral.
-    fn direct(&self, knowledge: &mut Knowledge) -> Way {
-        let (tier, given) =
-            found!(knowledge.best_purchase(self.collateral, self.debt, self.missing, self.locked));
-        let Some(rest) = self.seized.minus(given).filter(|rest| !rest.is_zero()) else {
-            return Known::Yes(Err(Reason::Unprofitable));
-        };
-        let (last, left) = found!(knowledge.best_sale(self.collateral, self.native, rest, self.locked));
-        let swaps = vec![
-            self.purchase(self.collateral, self.debt, tier, given),
-            self.sale(self.collateral, self.native, last, left),
-        ];
-        done(swaps, vec![self.collateral, self.debt], vec![tier], left)
-    }
-
-    fn sale(&self, sold: Address, bought: Address, tier: u32, proceeds: Amount) -> Swap {
-        let given_up = proceeds.times(self.slippage, Round::Up).unwrap_or_default();
-        let limit = proceeds.minus(given_up).unwrap_or_default().max(Amount::new(U256::ONE));
-        Swap { sold, bought, tier, buys: false, limit }
-    }
-
-    fn purchase(&self, sold: Address, bought: Address, tier: u32, given: Amount) -> Swap {
-        let more = given.times(self.slippage, Round::Up).unwrap_or_default();
-        Swap { sold, bought, tier, buys: true, limit: given.plus(more).unwrap_or(given) }
-    }
-}
-
-fn done(swaps: Vec<Swap>, route: Vec<Address>, tiers: Vec<u32>, left: Amount) -> Way {
-    Known::Yes(Ok(Path { swaps, route, tiers, left: Wei(left.0) }))
 }
 
 impl<P> Scope<'_, P> {
