@@ -64,6 +64,17 @@ fn table(stage: &Stage) -> Result<Vec<Row>> {
             no_callback,
         ),
         row(
+            Executor::executeManyCall::SIGNATURE,
+            Executor::executeManyCall {
+                plans: vec![plan.clone()],
+                profitToken: plan.profitToken,
+                minProfit: U256::ZERO,
+            }
+            .abi_encode(),
+            &["operator"],
+            |account| Executor::NotListed { account, bit: U256::from(1) }.abi_encode(),
+        ),
+        row(
             Executor::uniswapV3FlashCallbackCall::SIGNATURE,
             Executor::uniswapV3FlashCallbackCall { fee0: U256::ZERO, fee1: U256::ZERO, data }.abi_encode(),
             &[],

@@ -21,7 +21,9 @@ impl<P: Protocol> Keeper<P> {
             Some(Order::Settle(receipt)) => {
                 let kind = flight.kind(receipt.hash).unwrap_or(Kind::Execute);
                 let verdict = verdict::of(&receipt, kind, executor);
-                let failed = flight.accounts.iter().filter(|account| !verdict.taken.contains(account));
+                // What was withdrawn did not fail: it is planned anew, at the fees of the day.
+                let ran = verdict.outcome != Outcome::Withdrawn;
+                let failed = flight.accounts.iter().filter(|account| ran && !verdict.taken.contains(account));
                 let until = head.block.number.saturating_add(COOLDOWN);
                 self.cooling.extend(failed.map(|account| (*account, until)));
                 self.flight = None;
