@@ -3,6 +3,7 @@
 pub mod chain;
 pub mod cost;
 pub mod executor;
+pub mod explain;
 pub mod keeper;
 pub mod lane;
 pub mod plan;
