@@ -6,25 +6,24 @@
 //! when the lane is free.
 
 mod facts;
+mod weigh;
 
 pub use facts::{Effect, Halt, Input, Report, Terms};
+pub use weigh::{propose, weigh};
 
 use super::chain::{Answer, BlockRef, Head, Log};
-use super::cost::{fees, next_base_fee};
-use super::executor::{Order as CallOrder, call_data};
+use super::cost::next_base_fee;
 use super::lane::{self, Attempt, Flight, Kind, News, Order};
-use super::plan::{Draft, Plan, Proposal, Reason, Skip, Trial, least_profit};
+use super::plan::{Draft, Proposal, Reason, Skip, Trial};
 use super::prices::Moment;
 use super::protocol::{Opportunity, Protocol};
 use super::route::{Knowledge, Known, Question};
 use super::size::{Scope, best};
-use super::units::{FeePerGas, Net, Wei};
+use super::units::{Net, Wei};
 use super::verdict::{self, Outcome, Verdict};
 use alloy::primitives::{Address, B256};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Blocks a call may wait before the executor refuses to run it.
-const DEADLINE: u64 = 25;
 /// Rounds of reads or quotes after which something is wrong.
 const MOST_ROUNDS: u32 = 64;
 /// Heads whose logs are kept, to mark again what a replaced block had changed.
@@ -347,33 +346,8 @@ impl<P: Protocol> Keeper<P> {
     fn propose(&mut self, drafts: Vec<Draft>, out: &mut Vec<Effect>) {
         let (Some(terms), Some(head)) = (&self.terms, self.head) else { return self.finish(out) };
         let base_fee = next_base_fee(&head);
-        let deadline = head.block.number.saturating_add(DEADLINE);
-        let mut proposals = Vec::new();
-        for draft in drafts {
-            let floor = draft.gas.cost(base_fee);
-            let Ok(min_profit) = least_profit(draft.gross, terms.slippage, floor) else { continue };
-            let data = call_data(&CallOrder {
-                lender: terms.lender,
-                account: draft.account,
-                debt_asset: draft.debt_asset,
-                collateral_asset: draft.collateral_asset,
-                outcome: &draft.outcome,
-                funding: draft.funding,
-                borrowed: draft.borrowed,
-                swaps: &draft.swaps,
-                venue: &terms.venue,
-                min_profit,
-                deadline,
-            });
-            proposals.push(Proposal {
-                draft,
-                at: head.block,
-                to: terms.executor,
-                data,
-                min_profit,
-                deadline,
-            });
-        }
+        let proposals =
+            drafts.into_iter().filter_map(|draft| propose(draft, terms, &head).ok()).collect::<Vec<_>>();
         if proposals.is_empty() {
             return self.finish(out);
         }
@@ -419,33 +393,4 @@ impl<P: Protocol> Keeper<P> {
             out.push(Effect::Submit(Box::new(plan)));
         }
     }
-}
-
-/// The plan a proposal becomes after its trial, or why not.
-fn weigh(proposal: Proposal, trial: Trial, terms: &Terms, base_fee: FeePerGas) -> Result<Plan, Box<Skip>> {
-    let draft = &proposal.draft;
-    let estimated = Net::of(draft.gross, draft.gas.cost(base_fee));
-    let skip = |reason: Reason, net: Net| Box::new(Skip::of(draft, reason, Some(net)));
-    let (gross, gas) = match trial {
-        Trial::Profit { gross, gas } => (gross, gas),
-        Trial::Refused { why } => return Err(skip(Reason::Simulation(why), estimated)),
-    };
-    let net = Net::of(gross, gas.cost(base_fee));
-    if gas > terms.fees.gas_limit {
-        return Err(skip(Reason::GasLimit, net));
-    }
-    if net.gain().is_none() {
-        return Err(skip(Reason::Unprofitable, net));
-    }
-    let fees = match fees(gross, gas, base_fee, &terms.fees) {
-        Ok(Some(fees)) => fees,
-        Ok(None) => return Err(skip(Reason::FeeCeiling, net)),
-        Err(_) => return Err(skip(Reason::Overflow, net)),
-    };
-    let cost = gas.cost(fees.expected);
-    let net = Net::of(gross, cost);
-    if net < Net::Gain(terms.minimum) {
-        return Err(skip(Reason::BelowMinimum, net));
-    }
-    Ok(Plan { proposal, gross, gas, fees, cost, net })
 }

@@ -10,6 +10,7 @@ pub mod plan;
 pub mod prices;
 pub mod protocol;
 pub mod protocols;
+pub mod refusal;
 pub mod route;
 pub mod size;
 pub mod units;

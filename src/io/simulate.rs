@@ -5,8 +5,9 @@
 use super::gather::gather;
 use super::rpc::{Doing, Fault, Rpc};
 use crate::domain::chain::Head;
-use crate::domain::executor::{self, Listing, profit, refusal};
+use crate::domain::executor::{self, Listing, profit};
 use crate::domain::plan::{Proposal, Trial};
+use crate::domain::refusal::refusal;
 use crate::domain::units::{FeePerGas, Gas};
 use alloy::primitives::{Address, B256, Bytes, U256};
 use eyre::{Result, bail};

@@ -153,7 +153,7 @@ fn the_first_crossing_is_the_first() {
                     _ => u128::from(dice.below(200_000)),
                 };
                 let (supplied, owed) = (amount(&mut dice), amount(&mut dice) * 7 / 10);
-                (decimals, dice.below(101) * 100, 1 + dice.below(900), supplied, owed)
+                (decimals, dice.below(101) * 100, 1 + dice.below(480), supplied, owed)
             })
             .collect::<Vec<_>>();
         let market = world(revision, &legs);
