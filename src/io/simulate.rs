@@ -3,8 +3,9 @@
 //! is deployed its code and lists are placed by state override.
 
 use super::gather::gather;
+use super::reader::block;
 use super::rpc::{Doing, Fault, Rpc};
-use crate::domain::chain::Head;
+use crate::domain::chain::{Head, Read};
 use crate::domain::executor::{self, Listing, profit};
 use crate::domain::plan::{Proposal, Trial};
 use crate::domain::refusal::refusal;
@@ -188,6 +189,21 @@ impl Simulator {
             }
             Err(fault) => Err(fault).doing("estimating gas"),
         }
+    }
+}
+
+/// What a contract answers `from` at the block `at`, or the bytes with which it refuses.
+///
+/// # Errors
+/// When the node fails.
+pub async fn answer(rpc: &Rpc, at: B256, from: Address, read: &Read) -> Result<Result<Bytes, Bytes>> {
+    let call = json!({ "from": from, "to": read.to, "data": read.data });
+    match rpc.ask("eth_call", json!([call, block(at)])).await {
+        Ok(data) => Ok(Ok(data)),
+        Err(fault) => match fault.revert() {
+            Some(data) => Ok(Err(data)),
+            None => Err(fault).doing("asking a contract"),
+        },
     }
 }
 
