@@ -21,13 +21,18 @@ use backstop::{
     domain::{
         explain::{Crossing, Direction, Explain},
         prices::Moment,
+        units::Price,
     },
 };
 use eyre::{Result, WrapErr, ensure, eyre};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{seed, stand::Stand};
+use super::{
+    forced::{enrich, force},
+    seed,
+    stand::Stand,
+};
 
 const ACCOUNTS: usize = 30;
 const SWEEP: u64 = 1_000;
@@ -145,7 +150,8 @@ async fn loopers(fork: &Fork, market: &str) -> Result<Vec<Address>> {
 async fn verdicts_turn(stand: &Stand, line: &Line, tally: &mut Tally) -> Result<()> {
     for fall in &line.liquidation_prices {
         let liquidatable = fall.now == "liquidatable";
-        let ask = async |prices: &[U256]| factors(stand, line, &fall.symbol, prices).await;
+        let at = (line.account, line.block);
+        let ask = async |prices: &[U256]| factors(stand, at, &[], &fall.symbol, prices).await;
         ensure!(!fall.undetermined, "undetermined");
         ensure!(ask(&[fall.current]).await? == [line.health_factor], "the override changes nothing");
         ensure!((line.health_factor < one()) == liquidatable);
@@ -201,22 +207,30 @@ fn sweep(current: U256) -> Vec<U256> {
     near.chain(far).map(|price| price.max(U256::from(1))).collect()
 }
 
-/// The pool's own health factor of the account at the line's block, as if the feed said each of these prices: the feed's
-/// code is replaced by one that answers it, for the call only.
-async fn factors(stand: &Stand, line: &Line, symbol: &str, prices: &[U256]) -> Result<Vec<U256>> {
-    let feed = stand.fork.manifest.token(symbol)?.feed;
+/// The pool's own health factor of the account at the block, as if the feed said each of these prices: the feeds' code is
+/// replaced by one that answers them, for the call only. `fixed`: what other feeds say meanwhile.
+async fn factors(
+    stand: &Stand,
+    (user, block): (Address, u64),
+    fixed: &[(&str, U256)],
+    symbol: &str,
+    prices: &[U256],
+) -> Result<Vec<U256>> {
     let to = stand.fork.manifest.market(stand.market)?.pool;
-    let data = Bytes::from(Pool::getUserAccountDataCall { user: line.account }.abi_encode());
+    let data = Bytes::from(Pool::getUserAccountDataCall { user }.abi_encode());
     let mut found = Vec::with_capacity(prices.len());
     for portion in prices.chunks(BATCH) {
         let mut batch = BatchRequest::new(stand.fork.provider.client());
         let mut waiting = Vec::new();
         for price in portion {
-            // PUSH32 price, PUSH1 0, MSTORE, PUSH1 32, PUSH1 0, RETURN
-            let word = B256::from(*price);
-            let code = [&[0x7f][..], word.as_slice(), &[0x60, 0, 0x52, 0x60, 32, 0x60, 0, 0xf3]].concat();
-            let state = BTreeMap::from([(feed, json!({ "code": Bytes::from(code) }))]);
-            let call = json!([{ "to": to, "data": data }, format!("{:#x}", line.block), state]);
+            let mut state = BTreeMap::new();
+            for (symbol, price) in fixed.iter().chain([&(symbol, *price)]) {
+                let word = B256::from(*price);
+                // PUSH32 price, PUSH1 0, MSTORE, PUSH1 32, PUSH1 0, RETURN
+                let code = [&[0x7f][..], word.as_slice(), &[0x60, 0, 0x52, 0x60, 32, 0x60, 0, 0xf3]].concat();
+                state.insert(stand.fork.manifest.token(symbol)?.feed, json!({ "code": Bytes::from(code) }));
+            }
+            let call = json!([{ "to": to, "data": data }, format!("{block:#x}"), state]);
             waiting.push(batch.add_call::<Value, Bytes>("eth_call", &call)?);
         }
         batch.send().await?;
@@ -225,6 +239,109 @@ async fn factors(stand: &Stand, line: &Line, symbol: &str, prices: &[U256]) -> R
         }
     }
     Ok(found)
+}
+
+/// Everybody is set to one unit above the line by each price in turn; there, up to 3.4, another price may turn the
+/// verdict in both directions.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_the_edge_a_price_may_hurt_both_ways_and_both_are_told() -> Result<()> {
+    for market in super::MARKETS {
+        let stand = Stand::new(market).await?;
+        stand.fork.increase_time(86_399).await?;
+        let config = Config::load(&Sources { file: Some(stand.operator.config()), ..Sources::default() })
+            .map_err(|mistakes| eyre!("{mistakes}"))?;
+        let wire = wire::market(&config, Need::Read, None).await?;
+        let known = &wire.keeper.market;
+        let block = wire.head.block;
+        let (mut told, mut second) = (0, 0);
+        for account in known.accounts.keys() {
+            let when = Moment { timestamp: block.timestamp, prices: &known.prices };
+            for line in known.liquidation_prices(*account, &when)? {
+                let Crossing::At(edge) = line.first else { continue };
+                let edge = match line.direction {
+                    Direction::Down => edge.0 + U256::from(1),
+                    Direction::Up => edge.0 - U256::from(1),
+                };
+                let mut prices = known.prices.clone();
+                prices.set(line.asset, Some(Price(edge)));
+                let fixed = [(stand.symbol(line.asset)?, edge)];
+                let when = Moment { timestamp: block.timestamp, prices: &prices };
+                for other in known.liquidation_prices(*account, &when)? {
+                    let symbol = stand.symbol(other.asset)?;
+                    let turns = [(other.direction, other.first), (other.direction.opposite(), other.other)];
+                    for (direction, crossing) in turns {
+                        let Crossing::At(Price(price)) = crossing else { continue };
+                        let safe = match direction {
+                            Direction::Down => price + U256::from(1),
+                            Direction::Up => price - U256::from(1),
+                        };
+                        let said =
+                            factors(&stand, (*account, block.number), &fixed, symbol, &[price, safe]).await?;
+                        let falls = said.iter().map(|said| *said < one()).collect::<Vec<_>>();
+                        ensure!(
+                            falls == [!other.is_liquidatable, other.is_liquidatable],
+                            "{market} {account} {fixed:?} {other:?}: {said:?}"
+                        );
+                        told += 1;
+                        second += usize::from(direction != other.direction);
+                    }
+                }
+            }
+        }
+        eprintln!("{market}: {told} prices on the edge, {second} of them where the price should not hurt");
+        ensure!(told > 100 && (market == "v36" || second > 0), "{told} {second}");
+    }
+    Ok(())
+}
+
+/// What each pair moves at most is what the contract moves, in the next second, for somebody with all the money.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_legal_amounts_are_the_contracts() -> Result<()> {
+    for market in super::MARKETS {
+        let stand = Stand::new(market).await?;
+        enrich(&stand).await?;
+        stand.fork.set_price("WETH", 1_650 * DOLLAR).await?;
+        let config = Config::load(&Sources { file: Some(stand.operator.config()), ..Sources::default() })
+            .map_err(|mistakes| eyre!("{mistakes}"))?;
+        let wire = wire::market(&config, Need::Read, None).await?;
+        let known = &wire.keeper.market;
+        let when = Moment { timestamp: wire.head.block.timestamp + 1, prices: &known.prices };
+        let (mut whole, mut dust, mut refused) = (0, 0, 0);
+        for account in known.accounts.keys() {
+            for pair in known.pairings(*account, &when)? {
+                let assets = (pair.debt_asset, pair.collateral_asset);
+                let most = force(&stand, *account, assets, U256::MAX).await?;
+                match (pair.largest, most) {
+                    (Ok(ours), Some(theirs)) => {
+                        ensure!(
+                            (ours.repaid.0, ours.seized.0) == (theirs.repaid, theirs.seized),
+                            "{market} {account} {pair:?}: {theirs:?}"
+                        );
+                        whole += 1;
+                    }
+                    // The close factor's bound leaves dust: less of it is legal, and not a thousandth more.
+                    (Ok(ours), None) => {
+                        let theirs = force(&stand, *account, assets, ours.cover).await?;
+                        ensure!(
+                            theirs.is_some_and(|moved| moved.repaid == ours.repaid.0),
+                            "{pair:?} {theirs:?}"
+                        );
+                        let more = ours.cover + ours.cover / U256::from(1_000) + U256::from(1);
+                        ensure!(
+                            force(&stand, *account, assets, more).await?.is_none(),
+                            "{pair:?}: more is legal"
+                        );
+                        dust += 1;
+                    }
+                    (Err(_), None) => refused += 1,
+                    (Err(why), Some(theirs)) => ensure!(false, "{pair:?}: {why}, but {theirs:?}"),
+                }
+            }
+        }
+        eprintln!("{market}: {whole} pairs to the last unit, {dust} bounded by dust, {refused} refused");
+        ensure!(whole > 5 && refused > 5, "{whole} {refused}");
+    }
+    Ok(())
 }
 
 /// The same with real rounds of the feeds: the price is told for the second at which the next block will be.

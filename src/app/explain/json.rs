@@ -80,6 +80,8 @@ struct PairLine {
     collateral_asset: String,
     collateral_symbol: String,
     close_factor_bps: u32,
+    /// `the position` or `the debt`.
+    close_factor_of: &'static str,
     owed: Amount,
     most_repay: Option<Amount>,
     most_seize: Option<Amount>,
@@ -207,6 +209,7 @@ fn pair(market: &Market, prospect: &Prospect) -> PairLine {
         collateral_asset: pairing.collateral_asset.to_string(),
         collateral_symbol: symbol(market, pairing.collateral_asset),
         close_factor_bps: pairing.close_factor.0,
+        close_factor_of: super::words::closes(market),
         owed: pairing.owed,
         most_repay: largest.map(|outcome| outcome.repaid),
         most_seize: largest.map(|outcome| outcome.seized),

@@ -6,7 +6,7 @@ use crate::app::falls::{distance, is_undetermined, symbol, turn};
 use crate::app::show::{base_decimals, factor, native, route};
 use crate::domain::plan::Reason;
 use crate::domain::protocol::Health;
-use crate::domain::protocols::aave_v3::Market;
+use crate::domain::protocols::aave_v3::{Market, rules::CloseFactor};
 use crate::domain::units::{Amount, Net, show};
 use crate::io::out;
 use alloy::primitives::{Address, U256};
@@ -198,6 +198,14 @@ fn remedies(market: &Market, judged: &Judged) -> Result<()> {
     out::line("")
 }
 
+/// What the close factor is a share of.
+pub fn closes(market: &Market) -> &'static str {
+    match market.rules.map(|rules| rules.close_factor) {
+        Some(CloseFactor::WholePosition) => "the position",
+        Some(CloseFactor::PerReserve) | None => "the debt",
+    }
+}
+
 fn pairs(market: &Market, findings: &Findings) -> Result<()> {
     if findings.prospects.is_empty() {
         return out::line("nothing to liquidate: there is no debt, or no collateral");
@@ -206,10 +214,11 @@ fn pairs(market: &Market, findings: &Findings) -> Result<()> {
     for prospect in &findings.prospects {
         let pairing = &prospect.pairing;
         out::line(&format!(
-            "  repay {} for {}   close factor {} %, owed {}",
+            "  repay {} for {}   close factor {} % of {}, owed {}",
             symbol(market, pairing.debt_asset),
             symbol(market, pairing.collateral_asset),
             show(U256::from(pairing.close_factor.0), 2, 0),
+            closes(market),
             amount(market, pairing.debt_asset, pairing.owed),
         ))?;
         if let Ok(largest) = pairing.largest {
@@ -233,6 +242,11 @@ fn pairs(market: &Market, findings: &Findings) -> Result<()> {
             let (gross, cost) = (native(Net::Gain(plan.gross)), native(Net::Gain(plan.cost)));
             let net = native(plan.net);
             out::line(&format!("    brings       {gross} - {cost} for {} gas = {net}", plan.gas.0))?;
+        }
+        if let Ending::Skipped(skip) = &prospect.ending
+            && let Some(net) = skip.net
+        {
+            out::line(&format!("    brings       {} after gas", native(net)))?;
         }
         let (word, why) = verdict(prospect);
         out::line(&format!(
