@@ -91,8 +91,11 @@ fn solidity_uniswap_and_tokens() {
 #[test]
 fn our_executor() {
     let arguments = (U256::from(5), U256::from(7)).abi_encode_params();
-    let said = refusal(&custom("BelowMinimumProfit(uint256,uint256)", &arguments));
-    assert!(said.contains("BelowMinimumProfit") && said.contains("minimum: 7"), "{said}");
+    check(
+        &custom("BelowMinimumProfit(uint256,uint256)", &arguments),
+        "BelowMinimumProfit { profit: 5, minimum: 7 }",
+    );
+    check(&custom("NoLegs()", &[]), "NoLegs");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! contracts answer and with what happens when the printed call is sent.
 
 mod explain;
+mod explained;
 mod forced;
 mod funding;
 mod health;

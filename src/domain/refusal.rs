@@ -69,7 +69,7 @@ impl Refusal {
             return Self::new(Speaker::Solidity, of_panic(panic.code));
         }
         if let Ok(error) = ExecutorErrors::abi_decode(data) {
-            return Self::new(Speaker::Executor, format!("{error:?}"));
+            return Self::new(Speaker::Executor, told(&format!("{error:?}")));
         }
         if let Ok(error) = AaveErrors::abi_decode(data) {
             return Self::new(Speaker::Aave, told(&format!("{error:?}")));

@@ -276,3 +276,41 @@ fn a_remedy_is_just_enough() {
     }
     assert!(looked > 300, "{looked}");
 }
+
+/// The same asset supplied and owed so that a price moves both sides almost alike: what is left is mostly rounding. At a
+/// hundredth of a token the first crossing is always found; at nothing at all it may be said that it was not.
+#[test]
+fn where_both_sides_almost_cancel_out_the_first_is_found() {
+    let mut dice = Dice::new(20_260_404);
+    let mut found_some = 0;
+    for round in 0..60 {
+        let revision = if round % 2 == 0 { 1 } else { 10 };
+        let decimals = [6, 8, 18][usize::try_from(dice.below(3)).unwrap()];
+        let unit = 10_u128.pow(u32::try_from(decimals).unwrap());
+        let apart = if round < 54 { unit / 100 * u128::from(1 + dice.below(5)) } else { 0 };
+        let whole = unit / 10 * u128::from(1 + dice.below(1_000)) + u128::from(dice.below(100_000));
+        // 80 % of the supply is owed, but for what they are apart.
+        let (supplied, owed) = (5 * whole, 4 * whole);
+        let owed = if dice.below(2) == 0 { owed + apart } else { owed.saturating_sub(apart) };
+        let legs = [
+            (decimals, 8_000, 1 + dice.below(400_000_000_000), supplied, owed),
+            (2, 10_000, 100, u128::from(dice.below(6)), u128::from(dice.below(3))),
+        ];
+        let market = world(revision, &legs);
+        let line = &lines(&market)[0];
+        for (direction, crossing) in [(line.direction, line.first), (line.direction.opposite(), line.other)] {
+            let near = brute(&market, line, direction, 300).map(U256::from);
+            match crossing {
+                Crossing::At(Price(price)) => {
+                    found_some += 1;
+                    assert_ne!(falls(&market, line.asset, price), line.is_liquidatable);
+                    let is_near = price.abs_diff(line.current.0) <= U256::from(300);
+                    assert_eq!(near, is_near.then_some(price), "{legs:?} {line:?}");
+                }
+                Crossing::Never => assert_eq!(near, None, "{legs:?} {line:?}"),
+                Crossing::Undetermined => assert!(apart == 0 && near.is_none(), "{legs:?} {line:?}"),
+            }
+        }
+    }
+    assert!(found_some > 10, "{found_some}");
+}
