@@ -84,6 +84,17 @@ async fn an_account_is_explained_whoever_it_is() -> Result<()> {
         ensure!(said["legs"].as_array().is_some_and(|legs| legs.len() == 4), "{said:#}");
         ensure!(said["health_factor"] == U256::MAX.to_string() && said["pairs"] == json!([]), "{said:#}");
 
+        // What is supplied and switched off is told, with what it is worth.
+        let off = fork.manifest.market(market)?.lenders[1];
+        fork.set_collateral(market, off, "WETH", false).await?;
+        let said: Value = explain(&stand, &off.to_string())?;
+        let legs = said["legs"].as_array().ok_or_else(|| eyre!("{said:#}"))?;
+        let weth = legs.iter().find(|leg| leg["symbol"] == "WETH").ok_or_else(|| eyre!("{said:#}"))?;
+        let supplied: U256 = serde_json::from_value(weth["supplied"].clone())?;
+        let value = supplied * U256::from(1_700 * DOLLAR) / U256::from(10).pow(U256::from(18));
+        ensure!(weth["collateral"] == false && weth["supplied_base"] == value.to_string(), "{weth:#}");
+        ensure!(supplied == fork.supplied(market, off, "WETH").await?, "{weth:#}");
+
         // The plan of `scan` is the best pair of `explain`, to the byte of its call.
         let scan = stand.scan()?;
         let plan = scan.opportunities.first().ok_or_else(|| eyre!("nothing to do"))?;

@@ -15,7 +15,7 @@ use crate::domain::chain::Read;
 use crate::domain::explain::{Explain, Leg, LiquidationPrice, Remedy};
 use crate::domain::prices::Moment;
 use crate::domain::protocol::{Health, Protocol, Unknown};
-use crate::domain::units::{Amount, Base, HealthFactor};
+use crate::domain::units::{Amount, Base, Bps, HealthFactor, Price, Round, mul_div};
 use crate::exit::{Exit, ExitExt};
 use alloy::primitives::{Address, U256};
 use alloy::sol_types::SolCall;
@@ -32,10 +32,20 @@ struct Findings {
     /// By the contract itself; `None` where it refuses to say.
     contract: Option<Health>,
     /// Supplied, but not as collateral.
-    idle: Vec<(Address, Amount)>,
+    idle: Vec<Idle>,
     /// The configuration has a route, and the pool's rules are known.
     is_priced: bool,
     prospects: Vec<Prospect>,
+}
+
+/// An asset that is supplied and does not count.
+struct Idle {
+    asset: Address,
+    units: Amount,
+    price: Option<Price>,
+    value: Option<Base>,
+    /// What it would count with, outside of any category.
+    threshold: Bps,
 }
 
 struct Judged {
@@ -101,7 +111,7 @@ async fn contract(wire: &Wire, user: Address) -> Result<Option<Health>> {
 }
 
 /// What the account has supplied without using it as collateral: nothing the keeper needs to know otherwise.
-async fn idle(wire: &Wire, owner: Address) -> Result<Vec<(Address, Amount)>> {
+async fn idle(wire: &Wire, owner: Address) -> Result<Vec<Idle>> {
     let market = &wire.keeper.market;
     let is_collateral =
         |id: u16| market.accounts.get(&owner).is_some_and(|account| account.collateralizes(id));
@@ -114,7 +124,15 @@ async fn idle(wire: &Wire, owner: Address) -> Result<Vec<(Address, Amount)>> {
     let balance = |data: &[u8]| data.get(..32).map(U256::from_be_slice);
     let held = others.iter().zip(&answers).filter_map(|(reserve, answer)| {
         let units = balance(answer.0.as_ref()?).filter(|units| !units.is_zero())?;
-        Some((reserve.asset, Amount(units)))
+        let price = market.prices.get(reserve.asset);
+        let value = price.and_then(|price| mul_div(units, price.0, reserve.unit(), Round::Down).ok());
+        Some(Idle {
+            asset: reserve.asset,
+            units: Amount(units),
+            price,
+            value: value.map(Base),
+            threshold: Bps(reserve.configuration.threshold().saturating_to()),
+        })
     });
     Ok(held.collect())
 }

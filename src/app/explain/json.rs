@@ -152,31 +152,31 @@ fn legs(market: &Market, findings: &Findings) -> Vec<LegLine> {
     let decimals = |asset: &Address| market.reserves.get(asset).map_or(0, |reserve| reserve.decimals);
     let known = findings.judged.as_ref().map_or(&[][..], |judged| &judged.legs);
     // An asset may be owed here and supplied there.
-    let idle_of = |leg: &Leg| findings.idle.iter().find(|(asset, _)| *asset == leg.asset);
-    let idle = findings.idle.iter().filter(|(asset, _)| !known.iter().any(|leg| leg.asset == *asset));
+    let idle_of = |leg: &Leg| findings.idle.iter().find(|idle| idle.asset == leg.asset);
+    let idle = findings.idle.iter().filter(|idle| !known.iter().any(|leg| leg.asset == idle.asset));
     let lines = known.iter().map(|leg| LegLine {
         asset: leg.asset.to_string(),
         symbol: symbol(market, leg.asset),
         decimals: decimals(&leg.asset),
         price: Some(leg.price),
-        supplied: idle_of(leg).map_or(leg.supplied, |(_, units)| *units),
+        supplied: idle_of(leg).map_or(leg.supplied, |idle| idle.units),
         owed: leg.owed,
-        supplied_base: Some(leg.supplied_value),
+        supplied_base: idle_of(leg).map_or(Some(leg.supplied_value), |idle| idle.value),
         owed_base: Some(leg.owed_value),
         collateral: leg.is_collateral,
         threshold_bps: Some(leg.threshold.0),
     });
-    let others = idle.map(|(asset, units)| LegLine {
-        asset: asset.to_string(),
-        symbol: symbol(market, *asset),
-        decimals: decimals(asset),
-        price: market.prices.get(*asset),
-        supplied: *units,
+    let others = idle.map(|idle| LegLine {
+        asset: idle.asset.to_string(),
+        symbol: symbol(market, idle.asset),
+        decimals: decimals(&idle.asset),
+        price: idle.price,
+        supplied: idle.units,
         owed: Amount::ZERO,
-        supplied_base: None,
-        owed_base: None,
+        supplied_base: idle.value,
+        owed_base: Some(Base::ZERO),
         collateral: false,
-        threshold_bps: None,
+        threshold_bps: Some(idle.threshold.0),
     });
     lines.chain(others).collect()
 }

@@ -137,15 +137,15 @@ fn legs(market: &Market, findings: &Findings, judged: &Judged) -> Result<()> {
             ]);
         }
     }
-    for (asset, units) in &findings.idle {
-        let price = market.prices.get(*asset);
+    for idle in &findings.idle {
+        let unknown = || "unknown".to_owned();
         table.add_row([
             "supplied, not collateral".into(),
-            symbol(market, *asset),
-            amount(market, *asset, *units),
-            price.map_or_else(|| "unknown".into(), |price| show(price.0, decimals, decimals.into())),
-            String::new(),
-            String::new(),
+            symbol(market, idle.asset),
+            amount(market, idle.asset, idle.units),
+            idle.price.map_or_else(unknown, |price| show(price.0, decimals, decimals.into())),
+            idle.value.map_or_else(unknown, |value| show(value.0, decimals, 2)),
+            format!("({} %)", show(U256::from(idle.threshold.0), 2, 2)),
         ]);
     }
     out::line(&table.to_string())?;
