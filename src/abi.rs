@@ -1,6 +1,8 @@
 //! The contract bindings: every selector, event and struct the keeper knows. Reading and writing them is
 //! left to the files that use them.
 
+pub mod refusals;
+
 use alloy::sol;
 
 /// Aave V3, what all releases share, and what only some have.

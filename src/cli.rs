@@ -22,6 +22,7 @@ const AFTER_HELP: &str = "\
 Examples:
   backstop demo                          see it work on a local chain, no configuration needed
   backstop positions --below 1.05        who is near the line
+  backstop explain 0x…                   why one account is, or is not, liquidated
   backstop scan                          what could be liquidated now, and what it would be worth
   backstop run                           watch and decide; signs nothing until mode = \"live\"
 
@@ -118,6 +119,14 @@ Needs rpc.http and a market.
   backstop positions --audit             exit code 6 when our arithmetic differs from the chain's")]
     Positions(Positions),
 
+    /// Explain one account: what it stands on, where it falls, what would help, and what it would bring
+    #[command(after_help = "\
+Needs rpc.http and a market; with its route, liquidations are priced and tried too. Sends nothing.
+
+  backstop explain 0x… --target 1.2      what would bring it to a health factor of 1.2
+  backstop explain 0x… --json")]
+    Explain(Explain),
+
     /// Deploy the executor contract, which borrows, liquidates, swaps, repays and forwards the profit
     #[command(after_help = "\
 Needs rpc.http, a market and its route, wallet, executor.owner and executor.receiver. Prints the address to set as \
@@ -171,6 +180,17 @@ pub struct Positions {
 }
 
 #[derive(Clone, Debug, Args)]
+pub struct Explain {
+    /// The account, borrower or not
+    #[arg(value_name = "ADDRESS", value_parser = account)]
+    pub account: Address,
+
+    /// A health factor to reach
+    #[arg(long, value_name = "HF", value_parser = health_factor, default_value = "1.05")]
+    pub target: HealthFactor,
+}
+
+#[derive(Clone, Debug, Args)]
 pub struct Deploy {
     /// Do not ask
     #[arg(short, long)]
@@ -208,7 +228,7 @@ impl Command {
         match (self, mode) {
             (Self::Run(_), Mode::Live) => Some(Need::Live),
             (Self::Run(_) | Self::Scan(_), _) => Some(Need::Route),
-            (Self::Positions(_), _) => Some(Need::Read),
+            (Self::Positions(_) | Self::Explain(_), _) => Some(Need::Read),
             (Self::Deploy(_), _) => Some(Need::Deploy),
             (Self::Demo(_), _) => None,
         }

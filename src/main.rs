@@ -1,6 +1,6 @@
 //! Arguments to configuration to command; one error chain; one exit code.
 
-use backstop::app::{self, demo, deploy, positions, run, scan};
+use backstop::app::{self, demo, deploy, explain, positions, run, scan};
 use backstop::cli::{Cli, Command};
 use backstop::config::Config;
 use backstop::exit;
@@ -32,6 +32,7 @@ fn command(cli: &Cli) -> eyre::Result<()> {
         match &cli.command {
             Command::Positions(arguments) => positions::positions(&config, arguments, cli.json).await,
             Command::Scan(arguments) => scan::scan(&config, arguments, cli.json).await,
+            Command::Explain(arguments) => explain::explain(&config, arguments, cli.json).await,
             Command::Run(arguments) => run::run(&config, arguments, cli.json).await,
             Command::Deploy(arguments) => deploy::deploy(&config, arguments, cli.json).await,
             Command::Demo(arguments) => demo::demo(arguments, cli.json).await,

@@ -1,6 +1,7 @@
 //! Aave V3's arithmetic against integers that the real contracts gave: worked examples with their inputs, and
 //! recordings replayed line by line.
 
+mod crossings;
 mod recorded;
 mod states;
 mod worked;

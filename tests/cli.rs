@@ -47,6 +47,13 @@ fn arguments_are_typed() {
     assert!(
         refused("backstop scan --account 0x12").contains("is not an address: write 0x and 40 hex digits")
     );
+    let Command::Explain(explain) =
+        typed(&format!("backstop explain 0x{} --target 1.2", "11".repeat(20))).command
+    else {
+        panic!("not explain")
+    };
+    assert_eq!(explain.target, HealthFactor(U256::from(1_200_000_000_000_000_000_u64)));
+    assert!(refused("backstop explain").contains("ADDRESS"));
     assert!(refused("backstop run --blocks 0").contains("--blocks"));
 }
 
@@ -70,6 +77,8 @@ fn each_command_says_what_it_needs() {
     assert_eq!(need("backstop run", Mode::Live), Some(Need::Live));
     assert_eq!(need("backstop scan", Mode::Live), Some(Need::Route));
     assert_eq!(need("backstop positions", Mode::Live), Some(Need::Read));
+    let explain = format!("backstop explain 0x{}", "11".repeat(20));
+    assert_eq!(need(&explain, Mode::Live), Some(Need::Read));
     assert_eq!(need("backstop deploy", Mode::DryRun), Some(Need::Deploy));
     assert_eq!(need("backstop demo", Mode::DryRun), None);
 }
@@ -80,7 +89,7 @@ fn help_teaches() {
     for phrase in ["Examples:", "Exit codes:", "config.example.toml", "3  configuration"] {
         assert!(help.contains(phrase), "{help}");
     }
-    for command in ["run", "scan", "positions", "deploy", "demo"] {
+    for command in ["run", "scan", "positions", "explain", "deploy", "demo"] {
         let help = refused(&format!("backstop {command} --help"));
         assert!(help.contains("Needs "), "{help}");
     }

@@ -19,4 +19,5 @@ mod config;
 mod exit;
 mod keeper;
 mod properties;
+mod refusals;
 mod tidy;

@@ -1,6 +1,6 @@
 //! What holds for every number, tried on many: seeded, so that a failure can be had again. A failure names its seed.
 
-mod dice;
+pub mod dice;
 mod liquidations;
 
 use alloy::primitives::{B256, U256, U512};

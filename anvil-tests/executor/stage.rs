@@ -255,5 +255,5 @@ pub fn is_refusal(what: &str, answer: &Answer, expected: &[u8]) -> Result<()> {
 
 /// Revert data as a person reads it.
 pub fn words(data: &[u8]) -> String {
-    format!("{} [{} bytes]", backstop::domain::executor::refusal(data), data.len())
+    format!("{} [{} bytes]", backstop::domain::refusal::refusal(data), data.len())
 }

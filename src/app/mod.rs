@@ -5,6 +5,8 @@ pub mod bench;
 pub mod demo;
 pub mod deploy;
 pub mod desk;
+pub mod explain;
+pub mod falls;
 pub mod hands;
 pub mod index;
 pub mod log;

@@ -1,12 +1,14 @@
 //! `positions`: every borrower with collateral, debt and health factor as of one block, by our arithmetic; with
 //! `--audit`, next to the contract's own answer at that block.
 
-use super::show::factor;
+use super::falls::Fall;
+use super::show::{base_decimals, factor};
 use super::wire::{self, Wire};
 use crate::abi::aave::Pool;
 use crate::cli::Positions;
 use crate::config::{Config, Need};
 use crate::domain::chain::Read;
+use crate::domain::explain::Explain;
 use crate::domain::prices::Moment;
 use crate::domain::protocol::{Health, Protocol, Unknown};
 use crate::domain::units::{Base, HealthFactor, show};
@@ -32,6 +34,8 @@ struct Line<'a> {
     collateral_base: Option<Base>,
     debt_base: Option<Base>,
     emode: u8,
+    /// Null where our own arithmetic does not know.
+    liquidation_prices: Option<Vec<Fall>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unknown: Option<String>,
 }
@@ -143,8 +147,11 @@ fn report(wire: &Wire, accounts: usize, unknown: usize, drifted: &[(Address, Str
 type Row<'a> = (&'a Address, &'a Result<Health, Unknown>);
 
 fn print_lines(config: &Config, wire: &Wire, rows: &[Row<'_>]) -> Result<()> {
+    let market = &wire.keeper.market;
+    let when = Moment { timestamp: wire.head.block.timestamp, prices: market.prices() };
     for (account, health) in rows {
         let known = health.as_ref().ok();
+        let falls = market.liquidation_prices(**account, &when).ok();
         out::json(&Line {
             v: 1,
             market: &config.market.name,
@@ -156,6 +163,7 @@ fn print_lines(config: &Config, wire: &Wire, rows: &[Row<'_>]) -> Result<()> {
             collateral_base: known.map(|health| health.collateral),
             debt_base: known.map(|health| health.debt),
             emode: wire.keeper.market.accounts.get(*account).map_or(0, |held| held.emode),
+            liquidation_prices: falls.map(|lines| lines.iter().map(|line| Fall::of(market, line)).collect()),
             unknown: health.as_ref().err().map(ToString::to_string),
         })?;
     }
@@ -163,8 +171,7 @@ fn print_lines(config: &Config, wire: &Wire, rows: &[Row<'_>]) -> Result<()> {
 }
 
 fn print_table(config: &Config, wire: &Wire, rows: &[Row<'_>]) -> Result<()> {
-    let unit = wire.keeper.market.base_unit;
-    let decimals = u8::try_from(unit.to_string().len().saturating_sub(1)).unwrap_or(0);
+    let decimals = base_decimals(&wire.keeper.market);
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["BORROWER", "HEALTH", "COLLATERAL", "DEBT", "E-MODE"]);

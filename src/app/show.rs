@@ -100,12 +100,17 @@ pub fn tell(market: &Market, plan: &Plan) -> Told {
             |reserve| format!("{} {}", show(units.0, reserve.decimals, 4), reserve.symbol),
         )
     };
-    let tiers = draft.tiers.iter().map(|tier| format!("{} %", show_tier(*tier))).collect::<Vec<_>>();
     Told {
         seize: amount(draft.collateral_asset, draft.outcome.seized),
         repay: amount(draft.debt_asset, draft.outcome.repaid),
-        via: if tiers.is_empty() { "no swap".into() } else { format!("univ3 {}", tiers.join(" + ")) },
+        via: route(&draft.tiers),
     }
+}
+
+/// The pools on the way, by their fees.
+pub fn route(tiers: &[u32]) -> String {
+    let tiers = tiers.iter().map(|tier| format!("{} %", show_tier(*tier))).collect::<Vec<_>>();
+    if tiers.is_empty() { "no swap".into() } else { format!("univ3 {}", tiers.join(" + ")) }
 }
 
 fn show_tier(tier: u32) -> String {
@@ -124,4 +129,15 @@ pub fn native(net: Net) -> String {
 /// Four places; an account without debt has no health factor that a person could use.
 pub fn factor(factor: HealthFactor) -> String {
     if factor.0 == U256::MAX { "no debt".into() } else { show(factor.0, 18, 4) }
+}
+
+/// A percentage with its sign and without grouping: what programs read.
+pub fn signed_percent(is_below: bool, raw: U256, places: u8) -> String {
+    let digits = show(raw, places, usize::from(places)).replace(' ', "");
+    format!("{}{digits}", if is_below { '-' } else { '+' })
+}
+
+/// How many decimals the market's base currency has.
+pub fn base_decimals(market: &Market) -> u8 {
+    u8::try_from(market.base_unit.to_string().len().saturating_sub(1)).unwrap_or(0)
 }

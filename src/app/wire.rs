@@ -62,6 +62,28 @@ pub async fn connect(config: &Config) -> Result<Rpc> {
 /// # Errors
 /// Tagged with the exit code they mean.
 pub async fn market(config: &Config, need: Need, block: Option<u64>) -> Result<Wire> {
+    let (mut wire, borrowers) = approach(config, need, block).await?;
+    for borrower in borrowers {
+        wire.keeper.market.mark(borrower);
+    }
+    wire.read_marked().await.exit(Exit::Network)?;
+    Ok(wire)
+}
+
+/// Everything up to a market of which one account is read at the newest head, whether it ever borrowed or not: the
+/// second value says which.
+///
+/// # Errors
+/// As `market`.
+pub async fn account(config: &Config, need: Need, account: Address) -> Result<(Wire, bool)> {
+    let (mut wire, borrowers) = approach(config, need, None).await?;
+    wire.keeper.market.mark(account);
+    wire.read_marked().await.exit(Exit::Network)?;
+    Ok((wire, borrowers.contains(&account)))
+}
+
+/// Everything up to a market whose borrowers are known and not read yet.
+async fn approach(config: &Config, need: Need, block: Option<u64>) -> Result<(Wire, Vec<Address>)> {
     let rpc = connect(config).await?;
     let reader = Reader::new(rpc.clone(), config.rpc.batch).await.exit(Exit::Network)?;
     let ws = config.rpc.ws.as_ref().map(|url| url.expose().to_owned());
@@ -113,18 +135,13 @@ pub async fn market(config: &Config, need: Need, block: Option<u64>) -> Result<W
         reads = if reader.uses_multicall() { "multicall" } else { "batches" },
         "market found"
     );
-    for borrower in borrowers {
-        keeper.market.mark(borrower);
-    }
     let indexed = (head.block.number, vec![]);
-    let mut wire = Wire { rpc, reader, heads, keeper, datadir, head, standing, indexed };
-    wire.read_everyone().await.exit(Exit::Network)?;
-    Ok(wire)
+    Ok((Wire { rpc, reader, heads, keeper, datadir, head, standing, indexed }, borrowers))
 }
 
 impl Wire {
     /// Reads every marked account at the head, with a progress bar where there are many.
-    async fn read_everyone(&mut self) -> Result<()> {
+    async fn read_marked(&mut self) -> Result<()> {
         loop {
             let reads = self.keeper.market.reads();
             if reads.is_empty() {

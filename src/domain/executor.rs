@@ -167,18 +167,3 @@ pub fn profit(data: &[u8]) -> Option<Wei> {
         .then(|| data.get(..32).map(|word| Wei(U256::from_be_slice(word))))
         .flatten()
 }
-
-/// What the executor, or something it called, said when it refused.
-pub fn refusal(data: &[u8]) -> String {
-    use alloy::sol_types::{Revert, SolError, SolInterface};
-    if let Ok(error) = Executor::ExecutorErrors::abi_decode(data) {
-        return format!("{error:?}");
-    }
-    if let Ok(revert) = Revert::abi_decode(data) {
-        return revert.reason.chars().take(120).collect();
-    }
-    match data.get(..4) {
-        Some(selector) => format!("error {}", Bytes::copy_from_slice(selector)),
-        None => "no reason given".into(),
-    }
-}

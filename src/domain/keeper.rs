@@ -8,8 +8,10 @@
 mod facts;
 mod flight;
 mod offer;
+mod weigh;
 
 pub use facts::{Effect, Halt, Input, Report, Terms};
+pub use weigh::{propose, weigh};
 
 use super::chain::{Answer, BlockRef, Head, Log};
 use super::cost::next_base_fee;
@@ -22,8 +24,6 @@ use super::size::{Scope, best};
 use alloy::primitives::{Address, B256};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Blocks a call may wait before the executor refuses to run it.
-const DEADLINE: u64 = 25;
 /// Rounds of reads or quotes after which something is wrong.
 const MOST_ROUNDS: u32 = 64;
 /// Heads whose logs are kept, to mark again what a replaced block had changed.

@@ -3,6 +3,7 @@
 pub mod chain;
 pub mod cost;
 pub mod executor;
+pub mod explain;
 pub mod keeper;
 pub mod lane;
 pub mod pack;
@@ -10,6 +11,7 @@ pub mod plan;
 pub mod prices;
 pub mod protocol;
 pub mod protocols;
+pub mod refusal;
 pub mod route;
 pub mod size;
 pub mod units;

@@ -1,8 +1,8 @@
 //! What a mined transaction did, against what its plan promised.
 
 use super::chain::Receipt;
-use super::executor::refusal;
 use super::lane::Kind;
+use super::refusal::refusal;
 use super::units::{Net, Wei};
 use crate::abi::executor::Executor;
 use alloy::primitives::Address;

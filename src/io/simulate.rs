@@ -3,10 +3,12 @@
 //! is deployed its code and lists are placed by state override.
 
 use super::gather::gather;
+use super::reader::block;
 use super::rpc::{Doing, Fault, Rpc};
-use crate::domain::chain::Head;
-use crate::domain::executor::{self, Listing, profit, refusal};
+use crate::domain::chain::{Head, Read};
+use crate::domain::executor::{self, Listing, profit};
 use crate::domain::plan::{Call, Trial};
+use crate::domain::refusal::refusal;
 use crate::domain::units::{FeePerGas, Gas};
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::rpc::json_rpc::RpcRecv;
@@ -231,6 +233,21 @@ impl SimulatedCall {
             refusal(&data)
         };
         Trial::Refused { why }
+    }
+}
+
+/// What a contract answers `from` at the block `at`, or the bytes with which it refuses.
+///
+/// # Errors
+/// When the node fails.
+pub async fn answer(rpc: &Rpc, at: B256, from: Address, read: &Read) -> Result<Result<Bytes, Bytes>> {
+    let call = json!({ "from": from, "to": read.to, "data": read.data });
+    match rpc.ask("eth_call", json!([call, block(at)])).await {
+        Ok(data) => Ok(Ok(data)),
+        Err(fault) => match fault.revert() {
+            Some(data) => Ok(Err(data)),
+            None => Err(fault).doing("asking a contract"),
+        },
     }
 }
 

@@ -1,48 +1,20 @@
 //! From drafts to what is sent: the exact calls are tried, what pays is weighed, several are rehearsed behind one
 //! another and packed, and the best goes out.
 
-use super::{DEADLINE, Effect, Halt, Keeper, Phase, Terms};
+use super::weigh::{propose, weigh};
+use super::{Effect, Halt, Keeper, Phase};
 use crate::domain::chain::Head;
-use crate::domain::cost::{fees, next_base_fee};
-use crate::domain::executor::{Order as CallOrder, call_data};
+use crate::domain::cost::next_base_fee;
 use crate::domain::pack::{self, Rehearsed};
-use crate::domain::plan::{Call, Draft, Plan, Proposal, Reason, Skip, Submission, Trial, least_profit};
+use crate::domain::plan::{Call, Draft, Plan, Submission, Trial};
 use crate::domain::protocol::Protocol;
-use crate::domain::units::{FeePerGas, Net};
 
 impl<P: Protocol> Keeper<P> {
     /// Turns drafts into exact calls and has them tried.
     pub(super) fn propose(&mut self, drafts: Vec<Draft>, out: &mut Vec<Effect>) {
         let (Some(terms), Some(head)) = (&self.terms, self.head) else { return self.finish(out) };
-        let base_fee = next_base_fee(&head);
-        let deadline = head.block.number.saturating_add(DEADLINE);
-        let mut proposals = Vec::new();
-        for draft in drafts {
-            let floor = draft.gas.cost(base_fee);
-            let Ok(min_profit) = least_profit(draft.gross, terms.slippage, floor) else { continue };
-            let order = CallOrder {
-                lender: terms.lender,
-                account: draft.account,
-                debt_asset: draft.debt_asset,
-                collateral_asset: draft.collateral_asset,
-                outcome: &draft.outcome,
-                funding: draft.funding,
-                borrowed: draft.borrowed,
-                swaps: &draft.swaps,
-                venue: &terms.venue,
-                min_profit,
-                deadline,
-            };
-            let data = call_data(order.encode());
-            proposals.push(Proposal {
-                draft,
-                at: head.block,
-                to: terms.executor,
-                data,
-                min_profit,
-                deadline,
-            });
-        }
+        let proposals =
+            drafts.into_iter().filter_map(|draft| propose(draft, terms, &head).ok()).collect::<Vec<_>>();
         if proposals.is_empty() {
             return self.finish(out);
         }
@@ -131,33 +103,4 @@ impl<P: Protocol> Keeper<P> {
         self.submitted = Some(submission.clone());
         out.push(Effect::Submit(Box::new(submission)));
     }
-}
-
-/// The plan a proposal becomes after its trial, or why not.
-fn weigh(proposal: Proposal, trial: Trial, terms: &Terms, base_fee: FeePerGas) -> Result<Plan, Box<Skip>> {
-    let draft = &proposal.draft;
-    let estimated = Net::of(draft.gross, draft.gas.cost(base_fee));
-    let skip = |reason: Reason, net: Net| Box::new(Skip::of(draft, reason, Some(net)));
-    let (gross, gas) = match trial {
-        Trial::Profit { gross, gas } => (gross, gas),
-        Trial::Refused { why } => return Err(skip(Reason::Simulation(why), estimated)),
-    };
-    let net = Net::of(gross, gas.cost(base_fee));
-    if gas > terms.fees.gas_limit {
-        return Err(skip(Reason::GasLimit, net));
-    }
-    if net.gain().is_none() {
-        return Err(skip(Reason::Unprofitable, net));
-    }
-    let fees = match fees(gross, gas, base_fee, &terms.fees) {
-        Ok(Some(fees)) => fees,
-        Ok(None) => return Err(skip(Reason::FeeCeiling, net)),
-        Err(_) => return Err(skip(Reason::Overflow, net)),
-    };
-    let cost = gas.cost(fees.expected);
-    let net = Net::of(gross, cost);
-    if net < Net::Gain(terms.minimum) {
-        return Err(skip(Reason::BelowMinimum, net));
-    }
-    Ok(Plan { proposal, gross, gas, fees, cost, net })
 }

@@ -6,7 +6,7 @@ use super::rules::{EModeForm, Rules};
 use super::state::{Account, EMode, Market, Reserve};
 use crate::domain::prices::Moment;
 use crate::domain::protocol::{Health, Unknown};
-use crate::domain::units::{Base, HealthFactor, Price};
+use crate::domain::units::{Base, HealthFactor, Overflow, Price};
 use alloy::primitives::{Address, U256};
 
 /// An account with everything its judgement needs at hand.
@@ -69,24 +69,38 @@ impl Market {
         if !unlisted.is_zero() {
             return Err(Unknown::Unlisted(account));
         }
-        let factor = if debt.is_zero() {
-            HealthFactor::MAX
-        } else if judged.rules.floors_threshold {
-            let average = weighted.checked_div(collateral).unwrap_or_default();
-            let backed = math::percent_mul(collateral, average, Rounding::HalfUp)?;
-            HealthFactor(math::wad_div(backed, debt)?)
-        } else {
-            HealthFactor(math::div(math::wad_div(weighted, debt)?, BPS)?)
-        };
+        let factor = factor(&judged.rules, collateral, weighted, debt)?;
         Ok(Health { collateral: Base(collateral), debt: Base(debt), factor })
     }
 }
 
+/// The health factor of these sums. `weighted`: collateral times its thresholds in basis points.
+pub(super) fn factor(
+    rules: &Rules,
+    collateral: U256,
+    weighted: U256,
+    debt: U256,
+) -> Result<HealthFactor, Overflow> {
+    if debt.is_zero() {
+        Ok(HealthFactor::MAX)
+    } else if rules.floors_threshold {
+        let average = weighted.checked_div(collateral).unwrap_or_default();
+        let backed = math::percent_mul(collateral, average, Rounding::HalfUp)?;
+        Ok(HealthFactor(math::wad_div(backed, debt)?))
+    } else {
+        Ok(HealthFactor(math::div(math::wad_div(weighted, debt)?, BPS)?))
+    }
+}
+
 impl<'a> Judged<'a> {
-    /// The price the pool uses for this reserve: up to 3.1 a category may replace it by its own.
     pub fn price(&self, reserve: &Reserve) -> Result<Price, Unknown> {
-        let source = self.source().filter(|_| self.category_of(reserve).is_some()).unwrap_or(reserve.asset);
+        let source = self.price_source(reserve);
         self.when.prices.get(source).ok_or(Unknown::NoPrice(source))
+    }
+
+    /// Whose price the pool uses for this reserve: up to 3.1 a category may replace it by its own.
+    pub fn price_source(&self, reserve: &Reserve) -> Address {
+        self.source().filter(|_| self.category_of(reserve).is_some()).unwrap_or(reserve.asset)
     }
 
     /// The price of a debt in a liquidation: up to 3.1 the category's own for any debt of an account in it, as the

@@ -5,9 +5,10 @@ use super::health::Judged;
 use super::math::{self, Rounding};
 use super::rules::CloseFactor;
 use super::state::{Market, Reserve};
+use crate::domain::explain::Pairing;
 use crate::domain::prices::Moment;
 use crate::domain::protocol::{Health, Opportunity, Outcome, Revert, Unknown};
-use crate::domain::units::{Amount, Overflow};
+use crate::domain::units::{Amount, Bps, Overflow};
 use alloy::primitives::{Address, U256, uint};
 
 /// At or below this health factor all of a debt may be repaid. Source: `CLOSE_FACTOR_HF_THRESHOLD`.
@@ -64,6 +65,20 @@ impl Market {
         Ok(if found.is_empty() { Err(refusal) } else { Ok(found) })
     }
 
+    /// Every debt with every asset that is switched on as collateral, legal or not.
+    pub(super) fn all_pairs(&self, account: Address, when: &Moment<'_>) -> Result<Vec<Pairing>, Unknown> {
+        let judged = self.judged(account, when)?;
+        let mut found = Vec::new();
+        for debt in self.reserves.values().filter(|reserve| judged.account.borrows(reserve.id)) {
+            for collateral in
+                self.reserves.values().filter(|reserve| judged.account.collateralizes(reserve.id))
+            {
+                found.push(self.pair(account, debt.asset, collateral.asset, when)?.pairing(self, account)?);
+            }
+        }
+        Ok(found)
+    }
+
     pub(super) fn liquidate(
         &self,
         opportunity: &Opportunity,
@@ -104,6 +119,53 @@ impl Market {
 }
 
 impl Pair<'_> {
+    fn pairing(&self, market: &Market, account: Address) -> Result<Pairing, Unknown> {
+        let opportunity = self.opportunity(market, account)?;
+        let largest = match &opportunity {
+            Err(refused) => Err(*refused),
+            Ok(opportunity) => {
+                let mut sizes = opportunity.kinks.clone();
+                sizes.sort_unstable_by(|a, b| b.cmp(a));
+                let mut largest = Err(Revert::Nothing);
+                for size in sizes {
+                    let outcome = self.outcome(size.0)?;
+                    // The refusal of the largest size says most.
+                    if outcome.is_ok() || largest == Err(Revert::Nothing) {
+                        largest = outcome;
+                    }
+                    if largest.is_ok() {
+                        break;
+                    }
+                }
+                largest
+            }
+        };
+        Ok(Pairing {
+            debt_asset: self.debt.asset,
+            collateral_asset: self.collateral.asset,
+            close_factor: self.close_factor()?,
+            owed: Amount(self.owed),
+            largest,
+            opportunity: opportunity.ok(),
+        })
+    }
+
+    /// What the close factor is for this pair now: half, or everything.
+    fn close_factor(&self) -> Result<Bps, Overflow> {
+        let deep = self.health.factor.0 <= FULL_CLOSE;
+        let whole = match self.judged.rules.close_factor {
+            CloseFactor::PerReserve => deep,
+            CloseFactor::WholePosition => deep || self.is_small()?,
+        };
+        Ok(if whole { Bps::ONE } else { Bps(5_000) })
+    }
+
+    /// A side is so small that all of the debt may be repaid.
+    fn is_small(&self) -> Result<bool, Overflow> {
+        let sides = [self.collateral_value(self.supplied)?, self.debt_value(self.owed)?];
+        Ok(sides.iter().any(|side| *side < SMALL_POSITION))
+    }
+
     fn opportunity(&self, market: &Market, account: Address) -> Result<Result<Opportunity, Revert>, Unknown> {
         if let Err(refused) = self.permitted(market) {
             return Ok(Err(refused));
@@ -164,10 +226,8 @@ impl Pair<'_> {
             CloseFactor::PerReserve => math::percent_mul(self.owed, HALF, Rounding::HalfUp),
             CloseFactor::WholePosition => {
                 let owed_value = self.debt_value(self.owed)?;
-                let small =
-                    self.collateral_value(self.supplied)? < SMALL_POSITION || owed_value < SMALL_POSITION;
                 let half = math::percent_mul(self.health.debt.0, HALF, Rounding::HalfUp)?;
-                if deep || small || owed_value <= half {
+                if deep || self.is_small()? || owed_value <= half {
                     return Ok(self.owed);
                 }
                 math::scale(half, self.debt.unit(), self.debt_price, Rounding::Floor)

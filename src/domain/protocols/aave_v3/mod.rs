@@ -1,7 +1,9 @@
 //! Aave V3 and its forks. `state` is what we hold, `logs`, `reads` and `settle` keep it true, `health` and `liquidation`
-//! are the contract's arithmetic, `rules` says how the releases differ.
+//! are the contract's arithmetic, `limits` and `crossing` ask it where a verdict turns, `rules` says how the releases differ.
 
+pub mod crossing;
 mod health;
+mod limits;
 mod liquidation;
 mod logs;
 pub mod math;
@@ -14,11 +16,12 @@ pub use logs::borrower;
 pub use state::Market;
 
 use super::super::chain::{Answer, BlockRef, Log, Read};
+use super::super::explain::{Explain, Leg, LiquidationPrice, Pairing, Remedy};
 use super::super::prices::{Moment, Prices};
 use super::super::protocol::{
     FlashTerms, Health, Opportunity, Outcome, Protocol, Revert, Settled, Undecodable, Unknown,
 };
-use super::super::units::Amount;
+use super::super::units::{Amount, HealthFactor};
 use alloy::primitives::Address;
 use state::Stage;
 
@@ -95,5 +98,27 @@ impl Protocol for Market {
             available: reserve.available,
             premium: Amount(premium),
         })
+    }
+}
+
+impl Explain for Market {
+    fn legs(&self, account: Address, when: &Moment<'_>) -> Result<Vec<Leg>, Unknown> {
+        self.account_legs(account, when)
+    }
+
+    fn liquidation_prices(
+        &self,
+        account: Address,
+        when: &Moment<'_>,
+    ) -> Result<Vec<LiquidationPrice>, Unknown> {
+        self.crossings(account, when)
+    }
+
+    fn remedy(&self, account: Address, target: HealthFactor, when: &Moment<'_>) -> Result<Remedy, Unknown> {
+        self.account_remedy(account, target, when)
+    }
+
+    fn pairings(&self, account: Address, when: &Moment<'_>) -> Result<Vec<Pairing>, Unknown> {
+        self.all_pairs(account, when)
     }
 }
