@@ -2,12 +2,14 @@
 
 pub mod addresses;
 pub mod bench;
+pub mod configured;
 pub mod demo;
 pub mod deploy;
 pub mod desk;
 pub mod hands;
 pub mod index;
 pub mod log;
+pub mod markets;
 pub mod observe;
 pub mod positions;
 pub mod run;

@@ -103,7 +103,8 @@ impl Reader<'_> {
         let names: Vec<String> = self.merged.markets.iter().cloned().collect();
         let markets: Vec<Option<Market>> = names.iter().map(|name| self.one_market(name)).collect();
         if names.is_empty() {
-            let what = "none is defined: add a table [markets.<name>] with chain_id and addresses_provider";
+            let what = "none is chosen: set market to a built-in one (`backstop markets` lists them), or add a table \
+                [markets.<name>] with chain_id and addresses_provider";
             self.mistakes.push(Mistake::new(None, "markets", what));
             return None;
         }
@@ -132,6 +133,7 @@ impl Reader<'_> {
         let addresses_provider = self.needed(&key("addresses_provider"), provider, values::address);
         let start_block =
             self.read(&key("start_block"), |raw| values::whole(raw, 0..=u64::MAX / 2, "(a block number)"));
+        let observe_only = self.read(&key("observe_only"), values::text);
         let route = match self.merged.tables.contains_key(&key("route")) {
             false => Some(None),
             true => self.route(&key("route")).map(Some),
@@ -142,6 +144,7 @@ impl Reader<'_> {
             chain_id: chain_id?,
             addresses_provider: addresses_provider?,
             start_block: start_block?,
+            observe_only: observe_only?,
             route: route?,
         })
     }

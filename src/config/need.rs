@@ -19,6 +19,13 @@ pub enum Need {
 
 pub(super) fn require(config: &Config, need: Need) -> Result<(), Mistakes> {
     let mut missing = Missing { config, all: Vec::new() };
+    if need != Need::Read
+        && let Some(why) = &config.market.observe_only
+    {
+        let key = format!("markets.{}.observe_only", config.market.name);
+        missing.say(&key, &format!("this market is only observed: {why}. Use `backstop positions`"));
+        return Err(Mistakes::new(missing.all));
+    }
     if matches!(need, Need::Route | Need::Live) {
         missing.route();
     }
