@@ -1,6 +1,6 @@
 //! Arguments to configuration to command; one error chain; one exit code.
 
-use backstop::app::{self, configured, demo, deploy, markets, positions, run, scan};
+use backstop::app::{self, configured, demo, deploy, doctor, markets, positions, run, scan};
 use backstop::cli::{self, Cli, Command};
 use backstop::config::Config;
 use backstop::exit;
@@ -22,6 +22,7 @@ fn command(cli: &Cli) -> eyre::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match &cli.command {
         Command::Demo(arguments) => return runtime.block_on(demo::demo(arguments, cli.json)),
+        Command::Doctor => return runtime.block_on(doctor::doctor(&cli.sources(), cli.json)),
         Command::Markets => return markets::markets(cli.json),
         Command::Config { what } => {
             return runtime.block_on(configured::config(&cli.sources(), what, cli.json));

@@ -2,7 +2,7 @@
 
 use super::{addresses, wire};
 use crate::cli::ConfigCommand;
-use crate::config::{Config, Mode, Need, Sources};
+use crate::config::{Config, Mode, Need, Shown, Sources};
 use crate::exit::{Exit, ExitExt};
 use crate::io::out;
 use eyre::Result;
@@ -36,7 +36,7 @@ fn show(sources: &Sources, with_sources: bool, json: bool) -> Result<()> {
             .map(|one| json!({ "key": one.key, "value": one.value, "source": one.place.to_string() }));
         return out::json(&json!({ "v": 1, "values": values.collect::<Vec<_>>() }));
     }
-    let lines: Vec<String> = all.iter().map(|one| format!("{} = {}", one.key, one.value)).collect();
+    let lines: Vec<String> = all.iter().map(Shown::line).collect();
     let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0).min(60);
     for (line, one) in lines.iter().zip(&all) {
         if with_sources {

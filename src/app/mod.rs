@@ -6,6 +6,7 @@ pub mod configured;
 pub mod demo;
 pub mod deploy;
 pub mod desk;
+pub mod doctor;
 pub mod hands;
 pub mod index;
 pub mod log;

@@ -188,6 +188,15 @@ impl Reader<'_> {
                 return None;
             }
         }
+        for (key, path) in [("wallet.keystore", &keystore), ("wallet.password_file", &password_file)] {
+            if path.as_ref().and_then(Option::as_ref).is_some_and(|path| looks_like_a_key(path)) {
+                self.refuse(
+                    key,
+                    "is a private key, not the path of a file (value not shown); it has been in a configuration, so use \
+                     another");
+                return None;
+            }
+        }
         let key = match (keystore?, password_file?, private_key) {
             (Some(_), _, Some(_)) => {
                 self.refuse("wallet.private_key", "there is a wallet.keystore too: leave out one of them");
@@ -340,6 +349,12 @@ impl Reader<'_> {
         let home = self.sources.variable("HOME");
         self.read(key, |raw| values::path(raw, base.as_deref().unwrap_or(&directory), home))
     }
+}
+
+fn looks_like_a_key(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let digits = name.strip_prefix("0x").unwrap_or(&name);
+    digits.len() == 64 && digits.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 /// The account a keystore says it holds; `None` where the file is not there or does not say.

@@ -2,13 +2,13 @@
 
 use super::layers::{self, Sources};
 use super::mistakes::{Mistakes, Place};
-use super::{Config, Secret};
+use super::{Config, Secret, redact};
 
 /// One key of the configuration in effect.
 #[derive(Clone, Debug)]
 pub struct Shown {
     pub key: String,
-    /// As a file would hold it: text in quotes, numbers without.
+    /// Without quotes; a secret is `[set]`, a URL with its host.
     pub value: String,
     pub place: Place,
 }
@@ -17,22 +17,31 @@ pub struct Shown {
 const NUMBERS: [&str; 7] =
     ["chain_id", "start_block", "log_range", "batch", "slippage_bps", "tip_share", "gas_limit"];
 
+impl Shown {
+    /// As a file would hold it.
+    pub fn line(&self) -> String {
+        let field = self.key.rsplit('.').next().unwrap_or(&self.key);
+        if NUMBERS.contains(&field) {
+            return format!("{} = {}", self.key, self.value);
+        }
+        format!("{} = {}", self.key, toml::Value::String(self.value.clone()))
+    }
+}
+
 pub(super) fn shown(sources: &Sources) -> Result<Vec<Shown>, Mistakes> {
     let config = Config::load(sources)?;
     // No mistakes came out of the same sources a moment ago.
     let merged = layers::merge(sources, &mut Vec::new());
     let all = merged.values.into_iter().map(|(key, (raw, place))| {
-        let text = raw.plain();
-        let field = key.rsplit('.').next().unwrap_or(&key);
         let value = match key.as_str() {
             "rpc.http" => set(Some(&config.rpc.http)),
             "rpc.ws" => set(config.rpc.ws.as_ref()),
-            "wallet.private_key" if text.trim().is_empty() => quoted(""),
-            "wallet.private_key" => quoted("[set]"),
-            "market" => quoted(&config.market.name),
-            "datadir" => quoted(&config.datadir.to_string_lossy()),
-            _ if NUMBERS.contains(&field) => text,
-            _ => quoted(&text),
+            "wallet.private_key" if raw.plain().trim().is_empty() => String::new(),
+            "wallet.private_key" => "[set]".to_owned(),
+            "market" => config.market.name.clone(),
+            "datadir" => redact(&config.datadir.to_string_lossy()),
+            // A URL in the wrong place is a secret all the same.
+            _ => redact(&raw.plain()),
         };
         Shown { key, value, place }
     });
@@ -43,9 +52,5 @@ pub(super) fn shown(sources: &Sources) -> Result<Vec<Shown>, Mistakes> {
 }
 
 fn set(url: Option<&Secret>) -> String {
-    url.map_or_else(|| quoted(""), |url| quoted(&format!("[set] {}", url.alias())))
-}
-
-fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    url.map_or_else(String::new, |url| format!("[set] {}", url.alias()))
 }
