@@ -45,6 +45,7 @@ async fn lie(fork: &Fork, target: Address, selector: [u8; 4]) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_of_the_node() -> Result<()> {
     let mut stand = sound().await?;
+    eprintln!("{}", stand.run(&["doctor"])?.stdout);
     stand.proxy.rule("eth_chainId", Fault::Answer(json!("0x1")));
     check(&stand, "wrong chain", ("fail", "rpc"), "serves chain 1, but the market v36 is on chain", 3)?;
     stand.proxy.heal();
@@ -102,6 +103,13 @@ async fn faults_of_the_market_and_its_routes() -> Result<()> {
     with(&mut stand, "markets.v36.route.uniswap_v3_quoter", &NOBODY.to_string(), |stand| {
         check(stand, "no quoter", ("fail", "routes.quoter"), "there is no contract at", 3)
     })?;
+    let before = stand.operator.environment.clone();
+    stand.set("BACKSTOP_MARKETS__V36__ROUTE__UNISWAP_V3_ROUTER", &usdc.to_string());
+    stand.set("BACKSTOP_EXECUTOR__ADDRESS", &NOBODY.to_string());
+    let ended = stand.run(&["config", "check", "--online"])?;
+    ensure!(ended.code == Some(3) && ended.stderr.contains("2 mistakes"), "{ended:?}");
+    stand.operator.environment = before;
+    ensure!(stand.run(&["config", "check", "--online"])?.code == Some(0), "the sound one is refused");
     let snapshot = stand.fork.chain.snapshot().await?;
     let pool = stand.fork.manifest.market("v36")?.pool;
     lie(&stand.fork, pool, Pool::POOL_REVISIONCall::SELECTOR).await?;

@@ -2,8 +2,8 @@
 
 use super::{addresses, wire};
 use crate::cli::ConfigCommand;
-use crate::config::{Config, Mode, Need, Shown, Sources};
-use crate::exit::{Exit, ExitExt};
+use crate::config::{Config, Mistake, Mistakes, Mode, Need, Shown, Sources};
+use crate::exit::{Exit, ExitExt, line};
 use crate::io::out;
 use eyre::Result;
 use serde_json::json;
@@ -50,12 +50,20 @@ fn show(sources: &Sources, with_sources: bool, json: bool) -> Result<()> {
 
 async fn check(sources: &Sources, online: bool, json: bool) -> Result<()> {
     let config = Config::load(sources)?;
-    let need = if config.mode == Mode::Live { Need::Live } else { Need::Read };
-    config.require(need)?;
-    if online {
-        let rpc = wire::connect(&config).await?;
-        let head = rpc.block("latest").await.exit(Exit::Network)?;
-        addresses::check(&config, Need::Route, &rpc, head).await?;
+    let need = if config.mode == Mode::Live { Need::Live } else { Need::Written };
+    let mut all: Vec<Mistake> = Vec::new();
+    if let Err(mistakes) = config.require(need) {
+        all.extend(mistakes.iter().cloned());
+    }
+    if online && let Err(error) = look(&config).await {
+        match error.downcast_ref::<Mistakes>() {
+            Some(mistakes) => all.extend(mistakes.iter().cloned()),
+            None if all.is_empty() => return Err(error),
+            None => out::aside(&format!("not looked at on the chain: {}", line(&error))),
+        }
+    }
+    if !all.is_empty() {
+        return Err(Mistakes::new(all).into());
     }
     let file = config.origins.file.as_ref().map(|path| path.display().to_string());
     if json {
@@ -67,4 +75,11 @@ async fn check(sources: &Sources, online: bool, json: bool) -> Result<()> {
         config.market.name,
         if online { ", looked at on the chain" } else { "" }
     ))
+}
+
+/// The chain's id, and the code at every configured address.
+async fn look(config: &Config) -> Result<()> {
+    let rpc = wire::connect(config).await?;
+    let head = rpc.block("latest").await.exit(Exit::Network)?;
+    addresses::check(config, Need::Route, &rpc, head).await.map(drop)
 }

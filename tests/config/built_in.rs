@@ -61,3 +61,11 @@ fn every_built_in_market_loads() {
         );
     }
 }
+
+#[test]
+fn what_is_written_must_hold_in_a_dry_run_too() {
+    let given = with("[wallet]\nkeystore = \"key.json\"\npassword_file = \"word\"").beside("word", "");
+    check_all(&given, Need::Written, 1, &["wallet.keystore: there is no such file"]);
+    assert!(given.config().require(Need::Read).is_ok());
+    assert!(with("").config().require(Need::Written).is_ok());
+}
