@@ -25,6 +25,8 @@ const VENUES = {
   56: ['0x78D78E420Da98ad378D7799bE8f4AF69033EB077', '0xB971eF87ede563556b2ED4b1C0b0019111Dd85d2'],
   137: SAME,
   143: ['0x661e93cca42afacb172121ef892830ca3b70f08d', '0xfe31f71c1b106eac32f1a19239c9a9a72ddfb900'],
+  // X Layer: content/protocols/v3/deployments/v3-xlayer-deployments.mdx at commit 0cd8e42a28543e9e9c22545a16bbae12244e5d1e.
+  196: ['0xd1b797d92d87b688193a2b976efc8d577d204343', '0x4f0c28f5926afda16bf2506d5d9e57ea190f9bca'],
   4326: ['0x31db60c6a4c71909674094b404597762df424ae7', '0x2eec3eb1c9dc14af773e04a177f960124295a067'],
   8453: ['0x3d4e44Eb1374240CE5F1B871ab261CD16335B76a', '0x2626664c2603336E57B271c5C0b26F421741e481'],
   42161: SAME,
@@ -32,8 +34,11 @@ const VENUES = {
   43114: ['0xbe0F5544EC67e9B3b2D979aaA43f18Fd87E6257F', '0xbb00FF08d01D300023C629E8fFfFcb65A5a578cE'],
 };
 
-// The native coin as a token where @uniswap/sdk-core (WETH9) does not name it. Source: as above, Celo's page.
-const WRAPPED = { 42220: '0x471EcE3750Da237f93B8E339c536989b8978a438' };
+// The native coin as a token where @uniswap/sdk-core (WETH9) does not name it. Source: as above, the pages of the two.
+const WRAPPED = {
+  196: '0xe538905cf8410324e03A5A23C1c177a474D59b2b',
+  42220: '0x471EcE3750Da237f93B8E339c536989b8978a438',
+};
 
 // Where nothing can be sent, and why.
 const OBSERVE_ONLY = {
@@ -81,7 +86,7 @@ function text() {
     '#',
     `# Source of the markets: @aave-dao/aave-address-book ${version('@aave-dao/aave-address-book')} (npm, MIT licence, (c) 2026 BGD Labs).`,
     `# Source of factories and wrapped coins: @uniswap/sdk-core ${version('@uniswap/sdk-core')} (npm, MIT licence, (c) 2021 Uniswap Labs).`,
-    '# Source of quoters and routers: the deployment pages of github.com/Uniswap/docs, commit 8c5d09e23f53.',
+    '# Source of quoters and routers: the deployment pages of github.com/Uniswap/docs, commits 8c5d09e23f53 and, for X Layer, 0cd8e42a2854.',
     '# Only addresses_provider is trusted of a market; everything else about it is read on the chain.',
   ];
   for (const { name, chain, provider } of markets()) {
