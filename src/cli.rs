@@ -2,9 +2,9 @@
 
 use crate::config::{self, Flag, Mode, Need, Sources};
 use crate::domain::units::HealthFactor;
-use crate::exit::Exit;
+use crate::exit::{Exit, ExitExt};
 use alloy::primitives::Address;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -14,13 +14,15 @@ const LONG_ABOUT: &str = "\
 Watches the borrowers of an Aave V3 market, sees the moment one of them may be liquidated, works out what that \
 is worth after gas, fees and slippage, and takes it, or says why not.
 
-Reading needs a node (rpc.http) and a market ([markets.<name>]). Settings come from backstop.toml (--config, \
+Reading needs a node (rpc.http) and a market (a built-in one, or a table [markets.<name>]). Settings come from backstop.toml (--config, \
 BACKSTOP_CONFIG, ./backstop.toml, then ~/.config/backstop/backstop.toml), from variables such as \
 BACKSTOP_RPC__HTTP, and from flags; the later win. config.example.toml explains every key.";
 
 const AFTER_HELP: &str = "\
 Examples:
   backstop demo                          see it work on a local chain, no configuration needed
+  backstop markets                       the markets that are built in
+  backstop doctor -m ethereum            is everything in order, and what to do where it is not
   backstop positions --below 1.05        who is near the line
   backstop explain 0x…                   why one account is, or is not, liquidated
   backstop scan                          what could be liquidated now, and what it would be worth
@@ -51,7 +53,7 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "DIR")]
     pub datadir: Option<PathBuf>,
 
-    /// The name of the markets table to work on (key: market)
+    /// The market to work on: a built-in one (`backstop markets`) or the name of a markets table (key: market)
     #[arg(short, long, global = true, value_name = "NAME")]
     pub market: Option<String>,
 
@@ -133,6 +135,47 @@ Needs rpc.http, a market and its route, wallet, executor.owner and executor.rece
 executor.address. Shows what it will cost and asks first, unless told --yes.")]
     Deploy(Deploy),
 
+    /// Look everything over: configuration, node, market, wallet, executor, routes, journal
+    #[command(after_help = "\
+Needs nothing: what is not configured is said to be so. Signs and sends nothing, and writes no file. A part that \
+fails does not hide those that can still be looked at. Ends with the code of the first failure: 3, 5, 6 or 7.
+
+  backstop doctor -m ethereum --rpc-url http://127.0.0.1:8545
+  backstop doctor --json | jq '.checks[] | select(.state == \"fail\")'")]
+    Doctor,
+
+    /// List the markets that are built in
+    #[command(after_help = "\
+Needs nothing. Use one with --market NAME or market = \"NAME\"; a table [markets.NAME] covers it key by key.")]
+    Markets,
+
+    /// Show, check or explain the configuration
+    Config {
+        #[command(subcommand)]
+        what: ConfigCommand,
+    },
+
+    /// Print the completions for a shell
+    #[command(after_help = "\
+Needs nothing.
+
+  backstop completions bash > ~/.local/share/bash-completion/completions/backstop")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+
+    /// Print the manual page, or that of one command
+    #[command(after_help = "\
+Needs nothing.
+
+  backstop man > backstop.1
+  backstop man scan | man -l -")]
+    Man {
+        /// The command to explain
+        command: Option<String>,
+    },
+
     /// Watch a liquidation from beginning to end on a local chain
     #[command(after_help = "\
 Needs anvil, and no configuration. Deploys the protocol's own contracts, opens positions, drops a price and \
@@ -209,6 +252,27 @@ pub struct Demo {
     pub fast: bool,
 }
 
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print every value in effect; secrets as [set]
+    #[command(after_help = "Needs a configuration without mistakes.")]
+    Show {
+        /// With the place each came from
+        #[arg(long)]
+        sources: bool,
+    },
+    /// Print config.example.toml: every key with its unit and default
+    #[command(after_help = "Needs nothing.\n\n  backstop config example > backstop.toml")]
+    Example,
+    /// List every mistake; code 3 when there is one
+    #[command(after_help = "Needs a configuration; with --online also the node.")]
+    Check {
+        /// Also look at the chain: its id, and the code at every configured address
+        #[arg(long)]
+        online: bool,
+    },
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DemoMarket {
     V30,
@@ -230,7 +294,15 @@ impl Command {
             (Self::Run(_) | Self::Scan(_), _) => Some(Need::Route),
             (Self::Positions(_) | Self::Explain(_), _) => Some(Need::Read),
             (Self::Deploy(_), _) => Some(Need::Deploy),
-            (Self::Demo(_), _) => None,
+            (
+                Self::Demo(_)
+                | Self::Doctor
+                | Self::Markets
+                | Self::Config { .. }
+                | Self::Completions { .. }
+                | Self::Man { .. },
+                _,
+            ) => None,
         }
     }
 }
@@ -306,4 +378,31 @@ fn account(text: &str) -> Result<Address, String> {
 
 fn health_factor(text: &str) -> Result<HealthFactor, String> {
     config::fixed_point(text, 18).map(HealthFactor)
+}
+
+/// The script that completes our command line in `shell`.
+pub fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "backstop", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// The manual page of `command`, or of the whole.
+///
+/// # Errors
+/// Exit code 2 when there is no such command.
+pub fn man(command: Option<&str>) -> eyre::Result<String> {
+    let mut all = Cli::command();
+    all.build();
+    let page = match command {
+        None => all,
+        Some(name) => all
+            .find_subcommand(name)
+            .cloned()
+            .ok_or_else(|| eyre::eyre!("there is no such command; `backstop --help` lists them"))
+            .exit(Exit::Usage)?,
+    };
+    let mut roff = Vec::new();
+    clap_mangen::Man::new(page).render(&mut roff)?;
+    Ok(String::from_utf8_lossy(&roff).into_owned())
 }

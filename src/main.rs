@@ -1,7 +1,7 @@
 //! Arguments to configuration to command; one error chain; one exit code.
 
-use backstop::app::{self, demo, deploy, explain, positions, run, scan};
-use backstop::cli::{Cli, Command};
+use backstop::app::{self, configured, demo, deploy, doctor, explain, markets, positions, run, scan};
+use backstop::cli::{self, Cli, Command};
 use backstop::config::Config;
 use backstop::exit;
 use std::process::ExitCode;
@@ -20,8 +20,16 @@ fn main() -> ExitCode {
 fn command(cli: &Cli) -> eyre::Result<()> {
     let _already_installed = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    if let Command::Demo(arguments) = &cli.command {
-        return runtime.block_on(demo::demo(arguments, cli.json));
+    match &cli.command {
+        Command::Demo(arguments) => return runtime.block_on(demo::demo(arguments, cli.json)),
+        Command::Doctor => return runtime.block_on(doctor::doctor(&cli.sources(), cli.json)),
+        Command::Markets => return markets::markets(cli.json),
+        Command::Config { what } => {
+            return runtime.block_on(configured::config(&cli.sources(), what, cli.json));
+        }
+        Command::Completions { shell } => return configured::raw(&cli::completions(*shell)),
+        Command::Man { command } => return configured::raw(&cli::man(command.as_deref())?),
+        _ => {}
     }
     let config = Config::load(&cli.sources())?;
     if let Some(need) = cli.command.need(config.mode) {
@@ -35,7 +43,8 @@ fn command(cli: &Cli) -> eyre::Result<()> {
             Command::Explain(arguments) => explain::explain(&config, arguments, cli.json).await,
             Command::Run(arguments) => run::run(&config, arguments, cli.json).await,
             Command::Deploy(arguments) => deploy::deploy(&config, arguments, cli.json).await,
-            Command::Demo(arguments) => demo::demo(arguments, cli.json).await,
+            // The others need no configuration and have ended above.
+            _ => Ok(()),
         }
     });
     // A key still being decrypted, or a name still being resolved, holds nobody up.

@@ -1,6 +1,7 @@
 //! What is said about a configuration that is wrong: a row a mistake, through one `check`.
 
 mod accepted;
+mod built_in;
 mod given;
 
 use backstop::config::Need;
@@ -130,7 +131,7 @@ fn what_is_missing_is_named_with_a_way_to_set_it() {
         &[
             "rpc.http: missing: the node's HTTP URL",
             "or set BACKSTOP_RPC__HTTP",
-            "markets: none is defined: add a table",
+            "markets: none is chosen: set market to a built-in one",
         ],
     );
     check(
@@ -155,7 +156,8 @@ fn what_is_missing_is_named_with_a_way_to_set_it() {
 
 #[test]
 fn a_market_that_is_not_defined_lists_those_that_are() {
-    let line = r#"no table [markets.<name>] for "v31"; defined: v30"#;
+    let line =
+        r#"no table [markets.<name>] for "v31", and `backstop markets` lists no such market; defined: v30"#;
     check(with("market = \"v31\""), &format!("backstop.toml:1: market: {line}"));
     check(with("").flag("--market", "market", "v31"), &format!("flag --market: market: {line}"));
     check(

@@ -14,9 +14,11 @@
 )]
 
 mod aave;
+mod canary;
 mod cli;
 mod config;
 mod exit;
+mod golden;
 mod keeper;
 mod properties;
 mod refusals;

@@ -1,7 +1,7 @@
 //! The keeper under faults: the real binary, the real contracts, and between them a node that misbehaves to order.
 
 mod crash;
-mod proxy;
+pub mod proxy;
 mod refusals;
 mod resume;
 mod transport;

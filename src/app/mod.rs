@@ -2,14 +2,17 @@
 
 pub mod addresses;
 pub mod bench;
+pub mod configured;
 pub mod demo;
 pub mod deploy;
 pub mod desk;
+pub mod doctor;
 pub mod explain;
 pub mod falls;
 pub mod hands;
 pub mod index;
 pub mod log;
+pub mod markets;
 pub mod observe;
 pub mod positions;
 pub mod run;

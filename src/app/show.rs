@@ -118,6 +118,14 @@ fn show_tier(tier: u32) -> String {
     digits.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// A table without lines, as every command prints them.
+pub fn table(header: &[&str]) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(header.to_vec());
+    table
+}
+
 /// Native coin with six places.
 pub fn native(net: Net) -> String {
     match net {

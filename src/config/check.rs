@@ -103,7 +103,8 @@ impl Reader<'_> {
         let names: Vec<String> = self.merged.markets.iter().cloned().collect();
         let markets: Vec<Option<Market>> = names.iter().map(|name| self.one_market(name)).collect();
         if names.is_empty() {
-            let what = "none is defined: add a table [markets.<name>] with chain_id and addresses_provider";
+            let what = "none is chosen: set market to a built-in one (`backstop markets` lists them), or add a table \
+                [markets.<name>] with chain_id and addresses_provider";
             self.mistakes.push(Mistake::new(None, "markets", what));
             return None;
         }
@@ -132,6 +133,7 @@ impl Reader<'_> {
         let addresses_provider = self.needed(&key("addresses_provider"), provider, values::address);
         let start_block =
             self.read(&key("start_block"), |raw| values::whole(raw, 0..=u64::MAX / 2, "(a block number)"));
+        let observe_only = self.read(&key("observe_only"), values::text);
         let route = match self.merged.tables.contains_key(&key("route")) {
             false => Some(None),
             true => self.route(&key("route")).map(Some),
@@ -142,6 +144,7 @@ impl Reader<'_> {
             chain_id: chain_id?,
             addresses_provider: addresses_provider?,
             start_block: start_block?,
+            observe_only: observe_only?,
             route: route?,
         })
     }
@@ -182,6 +185,15 @@ impl Reader<'_> {
             let digits = private_key.strip_prefix("0x").unwrap_or(private_key);
             if digits.len() != 64 || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
                 self.refuse("wallet.private_key", "is not a private key: 64 hex digits (value not shown)");
+                return None;
+            }
+        }
+        for (key, path) in [("wallet.keystore", &keystore), ("wallet.password_file", &password_file)] {
+            if path.as_ref().and_then(Option::as_ref).is_some_and(|path| looks_like_a_key(path)) {
+                self.refuse(
+                    key,
+                    "is a private key, not the path of a file (value not shown); it has been in a configuration, so use \
+                     another");
                 return None;
             }
         }
@@ -337,6 +349,12 @@ impl Reader<'_> {
         let home = self.sources.variable("HOME");
         self.read(key, |raw| values::path(raw, base.as_deref().unwrap_or(&directory), home))
     }
+}
+
+fn looks_like_a_key(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let digits = name.strip_prefix("0x").unwrap_or(&name);
+    digits.len() == 64 && digits.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 /// The account a keystore says it holds; `None` where the file is not there or does not say.

@@ -16,6 +16,7 @@ pub(super) const KEYS: &[(&str, Option<&str>)] = &[
     ("markets.*.chain_id", None),
     ("markets.*.addresses_provider", None),
     ("markets.*.start_block", Some("0")),
+    ("markets.*.observe_only", Some("")),
     ("markets.*.route.uniswap_v3_factory", None),
     ("markets.*.route.uniswap_v3_quoter", None),
     ("markets.*.route.uniswap_v3_router", None),

@@ -4,7 +4,8 @@
 use super::file;
 use super::keys::{self, KEYS, NOT_KEYS, PREFIX, Shape};
 use super::mistakes::{Mistake, Place};
-use super::values::Raw;
+use super::presets;
+use super::values::{self, Raw};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -101,6 +102,7 @@ pub(super) fn merge(sources: &Sources, mistakes: &mut Vec<Mistake>) -> Merged {
     for Flag { flag, key, value } in &sources.flags {
         layer.values.insert((*key).to_owned(), (Raw::loose(value), Place::Flag(flag)));
     }
+    fill_presets(sources, &mut layer);
     let markets: BTreeSet<String> =
         layer.tables.keys().filter_map(|table| market_of(table)).map(str::to_owned).collect();
     defaults(&mut layer, &markets);
@@ -163,11 +165,34 @@ fn read_environment(sources: &Sources, layer: &mut Layer, mistakes: &mut Vec<Mis
     }
 }
 
+/// What the built-in markets say, below everything that was written: of those that have a table, and of the chosen one.
+fn fill_presets(sources: &Sources, layer: &mut Layer) {
+    let written = layer.values.get("market").and_then(|(raw, _)| values::text(raw).ok().flatten());
+    let chosen = written.map(|text| match file::expand(&text, &sources.environment) {
+        Ok(Some(expanded)) => expanded,
+        _ => text,
+    });
+    for preset in presets::presets() {
+        let name = &preset.name;
+        if chosen.as_ref() != Some(name) && !layer.tables.contains_key(&format!("markets.{name}")) {
+            continue;
+        }
+        for (key, value) in &preset.values {
+            let place = Place::Preset(name.clone());
+            for (at, _) in key.match_indices('.') {
+                layer.tables.entry(key[..at].to_owned()).or_insert_with(|| place.clone());
+            }
+            layer.values.entry(key.clone()).or_insert_with(|| (Raw::loose(value), place));
+        }
+    }
+}
+
 /// Variables cannot hold a hyphen: `ETHEREUM_CORE` also names the file's `ethereum-core`.
 fn spelt_in_file(name: &str, layer: &Layer) -> String {
     let exact = layer.tables.contains_key(&format!("markets.{name}"));
-    let hyphened = layer.tables.keys().filter_map(|table| market_of(table));
-    match hyphened.into_iter().find(|known| !exact && known.replace('-', "_") == name) {
+    let built_in = presets::presets().iter().map(|preset| preset.name.as_str());
+    let mut hyphened = layer.tables.keys().filter_map(|table| market_of(table)).chain(built_in);
+    match hyphened.find(|known| !exact && known.replace('-', "_") == name) {
         Some(known) => known.to_owned(),
         None => name.to_owned(),
     }

@@ -13,6 +13,8 @@ pub enum Place {
         line: usize,
     },
     Environment(String),
+    /// The built-in market of this name.
+    Preset(String),
     Flag(&'static str),
     /// Built in: nobody wrote it.
     Default,
@@ -24,6 +26,7 @@ impl fmt::Display for Place {
             Self::File { path, line: 0 } => write!(f, "{}", path.display()),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Preset(name) => write!(f, "preset {name}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
             Self::Default => f.write_str("default"),
         }

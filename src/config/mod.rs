@@ -10,13 +10,17 @@ mod keys;
 mod layers;
 mod mistakes;
 mod need;
+mod presets;
 mod secret;
+mod show;
 mod values;
 
 pub use layers::{Flag, Sources};
 pub use mistakes::{Mistake, Mistakes, Place};
 pub use need::Need;
+pub use presets::{Preset, presets};
 pub use secret::{Secret, redact};
+pub use show::Shown;
 pub use values::{fixed_point, parse_address};
 
 use crate::domain::cost::FeePolicy;
@@ -55,6 +59,14 @@ impl Config {
         check::load(sources)
     }
 
+    /// Every key with the value in effect, secrets hidden.
+    ///
+    /// # Errors
+    /// As `load`.
+    pub fn shown(sources: &Sources) -> Result<Vec<Shown>, Mistakes> {
+        show::shown(sources)
+    }
+
     /// Whether what `need` asks for is there. Looks for the files of the wallet, and reads nothing else.
     ///
     /// # Errors
@@ -82,6 +94,8 @@ pub struct Market {
     pub addresses_provider: Address,
     /// The block the scan for borrowers begins at: that of the deployment, or an earlier one.
     pub start_block: u64,
+    /// Why nothing is ever planned or sent here; `None`: it may be.
+    pub observe_only: Option<String>,
     pub route: Option<Route>,
 }
 

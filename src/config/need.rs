@@ -9,6 +9,8 @@ use std::path::Path;
 pub enum Need {
     /// Reads the chain: what every configuration that loads can do.
     Read,
+    /// Reads the chain, and whatever else is written must hold: the wallet's files are there.
+    Written,
     /// Prices opportunities: the venues to sell at.
     Route,
     /// Signs and sends liquidations.
@@ -19,10 +21,18 @@ pub enum Need {
 
 pub(super) fn require(config: &Config, need: Need) -> Result<(), Mistakes> {
     let mut missing = Missing { config, all: Vec::new() };
+    if !matches!(need, Need::Read | Need::Written)
+        && let Some(why) = &config.market.observe_only
+    {
+        let key = format!("markets.{}.observe_only", config.market.name);
+        missing.say(&key, &format!("this market is only observed: {why}. Use `backstop positions`"));
+        return Err(Mistakes::new(missing.all));
+    }
     if matches!(need, Need::Route | Need::Live | Need::Deploy) {
         missing.route();
     }
-    if matches!(need, Need::Live | Need::Deploy) {
+    let has_wallet = !matches!(config.wallet.key, Key::None);
+    if matches!(need, Need::Live | Need::Deploy) || (need == Need::Written && has_wallet) {
         missing.wallet();
     }
     if need == Need::Live {

@@ -62,6 +62,11 @@ impl Raw {
         (self.form == Form::Text).then_some(&*self.text)
     }
 
+    /// The text as it is, for `show`, which knows which keys are secret.
+    pub fn plain(&self) -> String {
+        self.text().unwrap_or_else(|_| self.text.clone())
+    }
+
     /// As text. A loose value may carry TOML's quotes.
     fn text(&self) -> Result<String, String> {
         match self.form {
@@ -117,9 +122,11 @@ pub(super) fn text(raw: &Raw) -> Result<Option<String>, String> {
 /// The name of one of `known`.
 pub(super) fn name(raw: &Raw, known: &[String]) -> Result<Option<String>, String> {
     match text(raw)? {
-        Some(name) if !known.contains(&name) => {
-            Err(format!("no table [markets.<name>] for {}; defined: {}", raw.shown(), known.join(", ")))
-        }
+        Some(name) if !known.contains(&name) => Err(format!(
+            "no table [markets.<name>] for {}, and `backstop markets` lists no such market; defined: {}",
+            raw.shown(),
+            known.join(", ")
+        )),
         name => Ok(name),
     }
 }

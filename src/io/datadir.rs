@@ -41,6 +41,27 @@ impl DataDir {
         Ok(this)
     }
 
+    /// The folder of `chain_id` where it is there already. Nothing is made or changed.
+    pub fn there(root: &Path, chain_id: u64) -> Option<Self> {
+        let path = root.join(chain_id.to_string());
+        path.is_dir().then_some(Self { path })
+    }
+
+    /// The process that holds the lock, "unknown" where the file does not say; `None` when nobody does.
+    ///
+    /// # Errors
+    /// When the lock file cannot be read or the file system cannot lock.
+    pub fn holder(&self) -> Result<Option<String>> {
+        let path = self.path.join("lock");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let file = File::open(&path).map_err(|error| refused(&path, error)).wrap_err("data directory")?;
+        // Shared, and let go at once: who starts at this very moment is at worst refused once.
+        let free = fs4::fs_std::FileExt::try_lock_shared(&file).wrap_err("the file system cannot lock")?;
+        Ok((!free).then(|| holder(&file)))
+    }
+
     /// Becomes the one daemon of this folder. Other commands read next to it without a lock.
     ///
     /// # Errors
@@ -59,10 +80,7 @@ impl DataDir {
             format!("{}: the file system cannot lock: put the data directory on a local disk", path.display())
         })?;
         if !free {
-            let mut holder = String::new();
-            // A number we cannot read is no reason to say less about the lock.
-            let _ = (&file).take(20).read_to_string(&mut holder);
-            let holder = holder.trim().parse::<u32>().map_or("unknown".to_owned(), |pid| pid.to_string());
+            let holder = holder(&file);
             bail!(
                 "another backstop (process {holder}) already runs on {}: stop it first, or name another data \
                  directory and another key",
@@ -102,6 +120,14 @@ impl DataDir {
         }
         Ok(())
     }
+}
+
+/// The process whose number is in the lock file.
+fn holder(file: &File) -> String {
+    let mut holder = String::new();
+    // A number we cannot read is no reason to say less about the lock.
+    let _ = file.take(20).read_to_string(&mut holder);
+    holder.trim().parse::<u32>().map_or("unknown".to_owned(), |pid| pid.to_string())
 }
 
 #[cfg(test)]

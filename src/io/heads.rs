@@ -206,6 +206,21 @@ fn head(block: &Block) -> Result<Head> {
     })
 }
 
+/// Whether a node takes subscriptions to new heads at `url`.
+///
+/// # Errors
+/// What happened instead, as the end of a sentence; without the URL.
+pub async fn announces(url: String, within: Duration) -> Result<(), &'static str> {
+    let subscribe = async {
+        let provider = ProviderBuilder::new()
+            .connect_ws(WsConnect::new(url))
+            .await
+            .map_err(|_| "does not take a WebSocket connection")?;
+        provider.subscribe_blocks().await.map(drop).map_err(|_| "does not take a subscription to new heads")
+    };
+    tokio::time::timeout(within, subscribe).await.unwrap_or(Err("does not answer on its WebSocket in time"))
+}
+
 /// Says "look" for every head the node announces, and subscribes anew when it stops. Never says what the
 /// head is: that is for the look. Trouble is told once, until it is over.
 async fn announce(url: String, hint: mpsc::Sender<()>) {

@@ -7,6 +7,7 @@ use alloy::rpc::json_rpc::{ErrorPayload, RpcRecv, RpcSend};
 use alloy::transports::{RpcError, TransportError, TransportErrorKind};
 use eyre::{Result, WrapErr, eyre};
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
@@ -66,6 +67,8 @@ pub struct Rpc {
     client: RpcClient,
     node: String,
     timeout: Duration,
+    /// What of the URL no message may repeat: nodes quote it back.
+    secrets: Arc<[String]>,
 }
 
 impl Rpc {
@@ -80,7 +83,8 @@ impl Rpc {
             .connect_timeout(timeout)
             .build()
             .map_err(|error| eyre!("cannot set up HTTP: {}", error.without_url()))?;
-        Ok(Self { client: RpcClient::new_http_with_client(http, url), node, timeout })
+        let secrets = secrets(&url);
+        Ok(Self { client: RpcClient::new_http_with_client(http, url), node, timeout, secrets })
     }
 
     /// Host and port, the only way a node is named.
@@ -187,6 +191,16 @@ impl Rpc {
         Ok(answers)
     }
 
+    fn refused(&self, method: String, payload: ErrorPayload) -> Fault {
+        let data = payload.data.as_ref().and_then(|raw| bytes_in(raw.get()));
+        let message = self.scrub(&payload.message).chars().take(300).collect();
+        Fault::Refused { node: self.node.clone(), method, code: payload.code, message, data }
+    }
+
+    fn scrub(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "…"))
+    }
+
     fn late(&self, method: &str) -> Fault {
         Fault::Timeout { node: self.node.clone(), method: method.into(), seconds: self.timeout.as_secs() }
     }
@@ -196,8 +210,10 @@ impl Rpc {
         let node = self.node.clone();
         let method = method.to_owned();
         match error {
-            RpcError::ErrorResp(payload) => refused(node, method, payload),
-            RpcError::DeserError { err, .. } => Fault::Malformed { node, method, why: err.to_string() },
+            RpcError::ErrorResp(payload) => self.refused(method, payload),
+            RpcError::DeserError { err, .. } => {
+                Fault::Malformed { node, method, why: self.scrub(&err.to_string()) }
+            }
             RpcError::NullResp => Fault::Malformed { node, method, why: "nothing".into() },
             RpcError::Transport(TransportErrorKind::HttpError(http)) => Fault::Refused {
                 node,
@@ -218,12 +234,6 @@ impl Rpc {
     }
 }
 
-fn refused(node: String, method: String, payload: ErrorPayload) -> Fault {
-    let data = payload.data.as_ref().and_then(|raw| bytes_in(raw.get()));
-    let message = payload.message.chars().take(300).collect();
-    Fault::Refused { node, method, code: payload.code, message, data }
-}
-
 /// Revert data: a hex string, or an object that holds one.
 fn bytes_in(raw: &str) -> Option<Bytes> {
     match serde_json::from_str(raw).ok()? {
@@ -239,6 +249,19 @@ fn root(error: &dyn std::error::Error) -> String {
         inner = source;
     }
     inner.to_string()
+}
+
+/// User, password, every long part of the path and every value of the query. The longest first.
+fn secrets(url: &Url) -> Arc<[String]> {
+    let path = url.path().split('/').map(str::to_owned);
+    let query = url.query_pairs().map(|(_, value)| value.into_owned());
+    let query = query.chain(url.query().map(str::to_owned));
+    let others = [url.username(), url.password().unwrap_or_default(), url.fragment().unwrap_or_default()];
+    // Shorter parts are words such as `v3` and `mainnet` as often as not.
+    let mut all: Vec<String> =
+        path.chain(query).chain(others.map(str::to_owned)).filter(|part| part.chars().count() > 7).collect();
+    all.sort_by_key(|part| std::cmp::Reverse(part.len()));
+    all.into()
 }
 
 fn alias(url: &Url) -> String {

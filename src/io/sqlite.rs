@@ -70,9 +70,7 @@ pub(super) fn open(path: &Path, shape: &Shape) -> Result<Connection, Trouble> {
     }
     make_private(path)?;
     let mut db = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, shape)?;
-    integrity(&db)
-        .map_err(|error| Trouble::of(error, path))?
-        .map_or(Ok(()), |why| Err(Trouble::Damaged(why)))?;
+    sound(&db, path)?;
     settings(&db, path, shape)?;
     migrate(&mut db, shape).map_err(|error| Trouble::of(error, path))?;
     Ok(db)
@@ -146,6 +144,13 @@ fn connect(path: &Path, flags: OpenFlags, shape: &Shape) -> Result<Connection, T
         )));
     }
     Ok(db)
+}
+
+/// # Errors
+/// `Damaged` when the integrity check complains.
+pub(super) fn sound(db: &Connection, path: &Path) -> Result<(), Trouble> {
+    let complaint = integrity(db).map_err(|error| Trouble::of(error, path))?;
+    complaint.map_or(Ok(()), |why| Err(Trouble::Damaged(why)))
 }
 
 /// What the integrity check complains about, if anything.

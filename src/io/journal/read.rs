@@ -26,6 +26,14 @@ impl Reader {
         Ok(db.map(|db| Self { db, path: path.to_owned() }))
     }
 
+    /// Whether the whole file is what SQLite wrote.
+    ///
+    /// # Errors
+    /// When it is not, with what to do.
+    pub fn sound(&self) -> Result<()> {
+        sqlite::sound(&self.db, &self.path).map_err(|trouble| said(trouble, &self.path))
+    }
+
     /// As `Journal::unfinished`.
     ///
     /// # Errors

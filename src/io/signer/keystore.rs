@@ -73,14 +73,17 @@ pub(super) fn inspect(path: &Path) -> Result<Option<Address>> {
 
 fn check(bytes: &[u8]) -> Result<Option<Address>> {
     let form = "not a keystore: expected the JSON file that `cast wallet import` or geth writes";
-    let found: Keystore = serde_json::from_slice(bytes).wrap_err(form)?;
+    // The parser's own words repeat what it read, and somebody may have written a key here.
+    let misread =
+        |error: serde_json::Error| eyre!("{form} (line {}, column {})", error.line(), error.column());
+    let found: Keystore = serde_json::from_slice(bytes).map_err(misread)?;
     let crypto = found.crypto;
     ensure!(
         found.version == 3,
         "version {}, only version 3 is known: write the key into a new file",
         found.version
     );
-    ensure!(crypto.cipher == "aes-128-ctr", "cipher {:?}, only aes-128-ctr is known", crypto.cipher);
+    ensure!(crypto.cipher == "aes-128-ctr", "another cipher than aes-128-ctr, the only one that is known");
     // The decrypting code takes these lengths for granted.
     for (name, value, digits) in [
         ("iv", &crypto.cipherparams.iv, 32),
@@ -91,9 +94,15 @@ fn check(bytes: &[u8]) -> Result<Option<Address>> {
         ensure!(sound, "{form}; its {name} is not {digits} hex digits");
     }
     match crypto.kdf.as_str() {
-        "scrypt" => affordable_scrypt(&serde_json::from_value(crypto.kdfparams).wrap_err(form)?)?,
-        "pbkdf2" => affordable_pbkdf2(&serde_json::from_value(crypto.kdfparams).wrap_err(form)?)?,
-        other => bail!("key derivation {other:?}: only scrypt and pbkdf2 are known"),
+        "scrypt" => affordable_scrypt(
+            &serde_json::from_value(crypto.kdfparams)
+                .map_err(|_| eyre!("{form}; its kdfparams are not those of its kdf"))?,
+        )?,
+        "pbkdf2" => affordable_pbkdf2(
+            &serde_json::from_value(crypto.kdfparams)
+                .map_err(|_| eyre!("{form}; its kdfparams are not those of its kdf"))?,
+        )?,
+        _ => bail!("another key derivation than scrypt and pbkdf2, the only ones that are known"),
     }
     let address = found.address.filter(|address| !address.is_empty());
     address.map(|address| address.parse().map_err(|_| eyre!("{form}; its address is not one"))).transpose()
@@ -115,7 +124,7 @@ fn affordable_scrypt(kdf: &Scrypt) -> Result<()> {
 fn affordable_pbkdf2(kdf: &Pbkdf2) -> Result<()> {
     let Pbkdf2 { dklen, c, ref prf, .. } = *kdf;
     ensure!(dklen == 32, "pbkdf2 dklen {dklen}: only 32 is possible");
-    ensure!(prf == "hmac-sha256", "pbkdf2 prf {prf:?}: only hmac-sha256 is known");
+    ensure!(prf == "hmac-sha256", "another pbkdf2 prf than hmac-sha256, the only one that is known");
     ensure!((1..=MAX_PBKDF2_ROUNDS).contains(&c), "pbkdf2 c {c}: must be between 1 and {MAX_PBKDF2_ROUNDS}");
     Ok(())
 }

@@ -239,7 +239,7 @@ fn what_is_no_keystore_is_refused_before_the_password_is_read() {
     check_keystore(|files| files.write("key", "{}"), "not a keystore");
     check_keystore(|files| files.alter(|json| json["crypto"]["cipherparams"]["iv"] = "00".into()), "its iv");
     check_keystore(|files| files.alter(|json| json["crypto"]["ciphertext"] = "zz".into()), "its ciphertext");
-    check_keystore(|files| files.alter(|json| json["crypto"]["cipher"] = "rot13".into()), "rot13");
+    check_keystore(|files| files.alter(|json| json["crypto"]["cipher"] = "rot13".into()), "another cipher");
     check_keystore(|files| files.alter(|json| json["version"] = 1.into()), "version 1");
 }
 
@@ -263,7 +263,7 @@ fn a_keystore_that_would_eat_the_memory_is_refused() {
                 json["crypto"]["kdfparams"]["c"] = 4_000_000_000_u64.into();
             })
         },
-        "unknown field",
+        "its kdfparams are not those of its kdf",
     );
     check_keystore(
         |files| {

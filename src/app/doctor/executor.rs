@@ -1,0 +1,164 @@
+//! The executor: is it ours, whose is it, whom does it pay, and what does it list.
+
+use super::node::Node;
+use super::report::Report;
+use crate::abi::executor::Executor;
+use crate::config::{Config, Mode};
+use crate::domain::chain::Read;
+use crate::domain::executor::{Listing, Role, code};
+use crate::domain::protocols::aave_v3::Market;
+use crate::domain::route::Venue;
+use crate::exit::{Exit, line};
+use alloy::primitives::{Address, U256, keccak256};
+use alloy::sol_types::{SolCall, SolValue};
+
+pub async fn look(
+    config: &Config,
+    node: Option<&Node>,
+    market: Option<&Market>,
+    key: Option<Address>,
+    report: &mut Report,
+) {
+    let Some(address) = config.executor.address else {
+        let what = "executor.address is not set";
+        return report.missing(
+            "executor",
+            config.mode == Mode::Live,
+            what,
+            "run `backstop deploy`, which prints it",
+        );
+    };
+    if key == Some(address) {
+        let what = "executor.address is the key's own account";
+        return report.fail(
+            "executor",
+            Exit::Configuration,
+            what,
+            "set it to what `backstop deploy` printed",
+        );
+    }
+    let Some(node) = node else { return report.skip("executor", "the node cannot be asked") };
+    let remedy = "run `backstop deploy`, or correct executor.address";
+    match node.reader.code(node.head.block.hash, address).await {
+        Err(fault) => return report.fail("executor", Exit::Network, fault.to_string(), "look at the node"),
+        Ok(found) if found.is_empty() => {
+            return report.fail("executor", Exit::Configuration, format!("no code at {address}"), remedy);
+        }
+        Ok(found) if found != *code() => {
+            let what = format!("the code at {address} is not this version's executor");
+            return report.fail("executor", Exit::Configuration, what, remedy);
+        }
+        Ok(_) => report.ok("executor", format!("{address}  code {}", keccak256(code()))),
+    }
+    people(config, node, address, key, report).await;
+    lists(config, node, market, address, report).await;
+}
+
+/// Owner, receiver and operator.
+async fn people(config: &Config, node: &Node, executor: Address, key: Option<Address>, report: &mut Report) {
+    let asked = key.unwrap_or(Address::ZERO);
+    let calls = [
+        Executor::ownerCall {}.abi_encode(),
+        Executor::receiverCall {}.abi_encode(),
+        Executor::rolesCall { account: asked }.abi_encode(),
+    ];
+    let reads = calls.map(|data| Read { to: executor, data: data.into() });
+    let answers = match node.reader.answers(node.head.block.hash, &reads).await {
+        Ok(answers) => answers,
+        Err(error) => return report.fail("executor", Exit::Network, line(&error), "look at the node"),
+    };
+    let word = |index: usize| {
+        answers.get(index).and_then(|answer| U256::abi_decode(answer.0.as_ref()?).ok()).unwrap_or_default()
+    };
+    let [owner, receiver] = [0, 1].map(|index| Address::from_word(word(index).into()));
+    person("executor.owner", "owner", owner, config.executor.owner, key, report);
+    person("executor.receiver", "receiver", receiver, config.executor.receiver, key, report);
+    match key {
+        None => report.off("executor.operator", "no key to look for"),
+        Some(key) if word(2) == Role::Operator.bit() => {
+            report.ok("executor.operator", format!("{key}, our key"));
+        }
+        Some(key) => report.fail(
+            "executor.operator",
+            Exit::Configuration,
+            format!("{executor} does not list our key {key} as operator"),
+            format!("its owner must call setRoles([{key}], [1]), or wallet must name the operator's key"),
+        ),
+    }
+}
+
+fn person(
+    part: &'static str,
+    name: &str,
+    found: Address,
+    wanted: Option<Address>,
+    key: Option<Address>,
+    report: &mut Report,
+) {
+    // That the configuration names the key itself is said of the wallet.
+    if Some(found) == key {
+        let what = format!("the {name} is our own hot key {found}: whoever steals it takes everything");
+        report.fail(part, Exit::Configuration, what, format!("deploy again with a cold executor.{name}"));
+    } else if let Some(wanted) = wanted.filter(|wanted| *wanted != found && Some(*wanted) != key) {
+        let what = format!("the {name} is {found}, and executor.{name} says {wanted}");
+        report.fail(part, Exit::Configuration, what, "deploy again, or correct the configuration");
+    } else {
+        report.ok(part, found.to_string());
+    }
+}
+
+/// Everything the market needs must be on the executor's list.
+async fn lists(
+    config: &Config,
+    node: &Node,
+    market: Option<&Market>,
+    executor: Address,
+    report: &mut Report,
+) {
+    let (Some(market), Some(route)) = (market, config.market.route) else {
+        return report.skip("executor.lists", "the market or its route is not known");
+    };
+    let venue = Venue {
+        factory: route.factory,
+        quoter: route.quoter,
+        router: route.router,
+        wrapped_native: route.wrapped_native,
+    };
+    let router = node.reader.code(node.head.block.hash, route.router).await;
+    let Some(form) = router.ok().and_then(|code| Role::of_router(&code)) else {
+        return report.skip("executor.lists", "the router is not known");
+    };
+    let tokens = market.reserves.keys().copied().collect::<Vec<_>>();
+    let listing = Listing::new(market.addresses.pool, &venue, form, &tokens);
+    let reads = listing.0.iter().map(|(target, _)| {
+        let data = Executor::rolesCall { account: *target }.abi_encode().into();
+        Read { to: executor, data }
+    });
+    let answers = match node.reader.answers(node.head.block.hash, &reads.collect::<Vec<_>>()).await {
+        Ok(answers) => answers,
+        Err(error) => return report.fail("executor.lists", Exit::Network, line(&error), "look at the node"),
+    };
+    let lacking = listing.0.iter().zip(&answers).filter(|((_, role), answer)| {
+        answer.0.as_ref().and_then(|data| U256::abi_decode(data).ok()) != Some(role.bit())
+    });
+    let lacking = lacking.map(|(entry, _)| *entry).collect::<Vec<_>>();
+    if lacking.is_empty() {
+        return report.ok("executor.lists", format!("all {} addresses of this market", listing.0.len()));
+    }
+    let named = |(target, role): &(Address, Role)| {
+        let symbol = market.reserves.get(target).map_or("", |reserve| &reserve.symbol);
+        format!("{role:?} {symbol} {target}").replace("  ", " ")
+    };
+    let list =
+        |each: &dyn Fn(&(Address, Role)) -> String| lacking.iter().map(each).collect::<Vec<_>>().join(", ");
+    report.fail(
+        "executor.lists",
+        Exit::Configuration,
+        format!("not on the executor's list: {}", list(&named)),
+        format!(
+            "its owner must call setRoles([{}], [{}])",
+            list(&|entry| entry.0.to_string()),
+            list(&|entry| entry.1.bit().to_string())
+        ),
+    );
+}
