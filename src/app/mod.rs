@@ -2,15 +2,21 @@
 
 pub mod addresses;
 pub mod bench;
+pub mod books;
 pub mod demo;
 pub mod deploy;
 pub mod desk;
+pub mod errand;
 pub mod hands;
+pub mod history;
 pub mod index;
 pub mod log;
 pub mod observe;
+pub mod pause;
 pub mod positions;
 pub mod run;
 pub mod scan;
 pub mod show;
+pub mod sweep;
+pub mod wallet;
 pub mod wire;

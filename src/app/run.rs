@@ -1,9 +1,11 @@
 //! `run`: the daemon. Follows the chain, decides at every head, and in live mode sends.
 
 use super::bench::{Bench, bench};
+use super::books::{Books, Standing};
 use super::desk::{self, Desk};
 use super::hands::{Hands, drive};
-use super::observe::{self, Printed, Voice};
+use super::observe::{self, Voice};
+use super::pause::Switch;
 use super::wire::{self, Wire};
 use crate::abi::executor::Executor;
 use crate::cli::Run;
@@ -26,10 +28,13 @@ use tokio::time::Instant;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 
-/// A daemon's hold on its directory and, in live mode, its desk.
+/// A daemon's hold on its directory, its books and, in live mode, its desk. What it still writes is written before
+/// the lock goes.
 struct Post {
-    _lock: Lock,
+    books: Books,
+    switch: Switch,
     desk: Option<Desk>,
+    _lock: Lock,
 }
 
 /// # Errors
@@ -54,7 +59,8 @@ pub async fn run(config: &Config, arguments: &Run, json: bool) -> Result<()> {
     } else {
         (None, None)
     };
-    let mut post = Post { _lock: lock, desk };
+    let (books, switch) = (Books::open(&datadir)?, Switch::of(&datadir));
+    let mut post = Post { books, switch, desk, _lock: lock };
     let mut wire = wire::market(config, Need::Route, None).await?;
     let sender = post.desk.as_ref().map(Desk::address);
     let mut bench = bench(config, &wire, sender).await?;
@@ -64,6 +70,7 @@ pub async fn run(config: &Config, arguments: &Run, json: bool) -> Result<()> {
     bench.terms.live = live;
     wire.keeper.engage(bench.terms.clone(), flight);
     observe::ready(&config.market.name, live, wire.keeper.market.accounts.len(), bench.terms.executor);
+    post.switch.look();
     follow(config, arguments, json, &mut wire, &bench, &mut post).await
 }
 
@@ -115,7 +122,6 @@ async fn follow(
     bench: &Bench,
     post: &mut Post,
 ) -> Result<()> {
-    let mut printed = Printed::default();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut heads: u64 = 0;
@@ -134,19 +140,19 @@ async fn follow(
             {
                 observe::replaced(dropped.len());
             }
+            post.switch.look();
             let mut hands =
                 Hands { reader: &wire.reader, simulator: Some(&bench.simulator), desk: post.desk.as_mut() };
             match drive(&mut wire.keeper, input, &mut hands).await {
                 Ok(()) => {
                     let report = wire.keeper.report();
                     observe::head(report, began.elapsed().as_millis(), wire.keeper.flight().is_some());
-                    printed.report(
-                        &config.market.name,
-                        &wire.keeper.market,
-                        report,
-                        bench.terms.live,
-                        json,
-                    )?;
+                    let standing = Standing {
+                        live: bench.terms.live,
+                        paused: post.switch.look(),
+                        flying: wire.keeper.flight().map(|flight| flight.account),
+                    };
+                    post.books.report(&config.market.name, &wire.keeper.market, report, standing, json)?;
                     heads = heads.saturating_add(1);
                     pause = FIRST_RETRY;
                 }

@@ -147,7 +147,10 @@ impl Wire {
 }
 
 /// Finds the market's contracts and reads its reserves at `head`.
-async fn look_around(keeper: &mut Keeper<Market>, reader: &Reader, head: Head) -> Result<()> {
+///
+/// # Errors
+/// When the node fails, or this is no market.
+pub async fn look_around(keeper: &mut Keeper<Market>, reader: &Reader, head: Head) -> Result<()> {
     let next_timestamp = head.block.timestamp.saturating_add(1);
     let first = Input::Head { dropped: vec![], added: vec![(head, vec![])], jumped: false, next_timestamp };
     drive(keeper, first, &mut Hands::reading(reader)).await

@@ -3,10 +3,13 @@
 pub mod datadir;
 mod gather;
 pub mod heads;
+pub mod history;
 pub mod index;
 pub mod journal;
 pub mod logs;
 pub mod out;
+pub mod pause;
+pub mod person;
 pub mod reader;
 pub mod rpc;
 pub mod send;
