@@ -20,3 +20,4 @@ mod exit;
 mod keeper;
 mod properties;
 mod tidy;
+mod wallet;

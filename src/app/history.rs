@@ -56,12 +56,11 @@ pub fn history(config: &Config, arguments: &cli::History, json: bool) -> Result<
     let decisions = decisions.iter().map(|(at, decision)| Row::of_decision(*at, decision, &tokens));
     let mut rows =
         decisions.chain(signed.iter().map(|entry| Row::of_entry(entry, &tokens))).collect::<Vec<_>>();
-    rows.sort_by_key(|row| std::cmp::Reverse(row.at));
-    if rows.len() > limit {
-        rows.truncate(limit);
+    rows.sort_by_key(Row::order);
+    if let Some(older) = rows.len().checked_sub(limit).filter(|older| *older > 0) {
+        rows.drain(..older);
         out::aside(&format!("older ones are left out: the newest {limit} follow; see --limit"));
     }
-    rows.reverse();
     print(&rows, arguments.csv, json)
 }
 

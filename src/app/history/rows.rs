@@ -187,6 +187,11 @@ impl Row {
         }
     }
 
+    /// By time, which is known to the second only; then a decision goes before what came of it.
+    pub(super) fn order(&self) -> (u64, Option<u64>, bool) {
+        (self.at, self.block, self.signed.is_some())
+    }
+
     fn entry(&self) -> Option<&Entry> {
         self.signed.as_ref().map(|signed| &signed.entry)
     }

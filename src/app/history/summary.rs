@@ -32,7 +32,7 @@ struct Line {
     realised_net_wei: Net,
 }
 
-/// How often a verdict was reached.
+/// How often a verdict was reached, of decisions and of liquidations.
 #[derive(Debug, Serialize)]
 struct Count<'a> {
     verdict: &'a str,
@@ -61,7 +61,7 @@ pub(super) fn print(
     let total = |of: fn(&Line) -> Net| lines.iter().try_fold(NOTHING, |sum, line| plus(sum, of(line)));
     let (promised, realised) = (total(|line| line.promised_net_wei)?, total(|line| line.realised_net_wei)?);
     let mut outcomes: BTreeMap<&str, u64> = BTreeMap::new();
-    for entry in signed {
+    for entry in signed.iter().filter(|entry| entry.errand.is_none()) {
         let times = outcomes.entry(outcome(entry)).or_default();
         *times = times.saturating_add(1);
     }
@@ -180,4 +180,69 @@ fn lines(signed: &[Entry], tokens: &Tokens) -> Result<Vec<Line>> {
         }
     }
     Ok(lines.into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::units::{Amount, Gas};
+    use crate::io::journal::{Errand, Intent, IntentId, Verdict};
+    use alloy::primitives::{B256, U256};
+
+    fn wei(raw: u64) -> Wei {
+        Wei(U256::from(raw))
+    }
+
+    fn entry(at: u64, promised: Option<u64>, ended: Option<(Outcome, Net)>) -> Entry {
+        let intent = promised.map(|net| Intent {
+            market: "core".into(),
+            account: Address::repeat_byte(1),
+            debt_asset: Address::repeat_byte(2),
+            collateral_asset: Address::repeat_byte(3),
+            repay: Amount(U256::ONE),
+            block: 1,
+            deadline_block: 2,
+            promised_gross: wei(net),
+            promised_gas: Gas(1),
+            promised_net: wei(net),
+            detail: serde_json::Value::Null,
+        });
+        let errand = promised.is_none().then_some((Errand::Sweep, serde_json::Value::Null));
+        let verdict = ended.map(|(outcome, realised_net)| Verdict {
+            outcome,
+            realised_gross: Wei::ZERO,
+            realised_net,
+            gas_used: Gas(1),
+        });
+        let (from, hash) = (Address::ZERO, B256::ZERO);
+        Entry { id: IntentId(1), at, from, nonce: 0, intent, errand, attempts: 1, hash, mined: None, verdict }
+    }
+
+    #[test]
+    fn days_and_pairs_are_summed_with_their_losses_and_without_what_is_open() {
+        let gain = |raw| Net::Gain(wei(raw));
+        let signed = [
+            entry(86_399, Some(10), Some((Outcome::Won, gain(12)))),
+            entry(86_400, Some(100), Some((Outcome::Won, gain(90)))),
+            entry(86_401, Some(200), Some((Outcome::Reverted, Net::Loss(wei(95))))),
+            entry(86_402, Some(400), None),
+            entry(86_403, None, Some((Outcome::Won, Net::Loss(wei(3))))),
+        ];
+        let lines = lines(&signed, &Tokens::new()).unwrap();
+        let told = lines
+            .iter()
+            .map(|one| {
+                let counts = [one.sent, one.won, one.reverted];
+                (one.day.as_str(), one.kind, counts, one.promised_net_wei, one.realised_net_wei)
+            })
+            .collect::<Vec<_>>();
+        assert_eq!(
+            told,
+            [
+                ("1970-01-01", "liquidation", [1, 1, 0], gain(10), gain(12)),
+                ("1970-01-02", "liquidation", [3, 1, 1], gain(300), Net::Loss(wei(5))),
+                ("1970-01-02", "sweep", [1, 1, 0], NOTHING, Net::Loss(wei(3))),
+            ]
+        );
+    }
 }
