@@ -291,6 +291,36 @@ fn check_forms(stand: &Stand, rows: &[Value], reverted: usize, total: I256) -> R
     Ok(())
 }
 
+/// What a dry run printed is what stands in the books, each once.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_history_of_a_dry_run_is_what_it_printed() -> Result<()> {
+    let mut stand = Stand::new(None).await?;
+    stand.fork.set_price("WETH", 1_700 * DOLLAR).await?;
+    // Some of them are not worth it.
+    stand.set("BACKSTOP_PROFIT__MINIMUM_WEI", "100000000000000000");
+    let printed = stand.rows(&["run", "--blocks", "1"])?;
+    let rows = stand.rows(&["history", "--limit", "5000"])?;
+    let count = |rows: &[Value], key: &str, word: &str| rows.iter().filter(|row| row[key] == word).count();
+    for word in ["would-send", "skip"] {
+        let times = count(&printed, "event", word);
+        ensure!(times > 0, "nothing was printed of {word}: {printed:#?}");
+        assert_eq!(count(&rows, "verdict", word), times, "{word}");
+    }
+    assert_eq!(rows.len(), printed.len());
+    for row in &rows {
+        let event = printed.iter().find(|event| event["account"] == row["account"]);
+        let event = event.ok_or_else(|| eyre!("{row} was not printed"))?;
+        assert_eq!(event["net_wei"], row["promised_net_wei"], "{event}");
+        assert_eq!(event["block"], row["block"]);
+        if row["verdict"] == "skip" {
+            assert_eq!((&event["reason"], &event["why"]), (&row["reason"], &row["why"]));
+        }
+    }
+    eprintln!("{}", stand.expect(&["history", "--limit", "6"])?);
+    eprintln!("{}", stand.expect(&["history", "--summary"])?);
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_holds_within_a_block_and_outlives_the_daemon() -> Result<()> {
     let stand = Stand::live().await?;

@@ -118,3 +118,36 @@ async fn strays_go_to_the_receiver_by_the_owners_key_alone() -> Result<()> {
     assert_eq!(told.matches("  sweep  ").count(), 3, "{told}");
     Ok(())
 }
+
+/// Killed while it waits, a sweep is finished by the next one with the bytes it signed; a daemon does not start on top
+/// of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_sweep_is_finished_with_the_same_bytes() -> Result<()> {
+    let (owner_key, owner) = key("the owner who was interrupted")?;
+    let mut stand = Stand::new(Some(owner)).await?;
+    stand.operator.enlist(&stand.fork).await?;
+    let executor = stand.operator.executor.ok_or_else(|| eyre!("no executor"))?;
+    stand.fork.set_balance(owner, ether(5_000)).await?;
+    stand.fork.set_balance(executor, ether(7)).await?;
+    stand.set("BACKSTOP_OWNER__PRIVATE_KEY", &owner_key.to_string());
+    stand.fork.chain.set_automine(false).await?;
+    let interrupted = stand.operator.start(&["sweep", "--yes", "--token", "native"])?;
+    stand.pooled().await?;
+    interrupted.kill()?;
+    let signed = stand.errands()?.remove(0);
+    ensure!(signed.verdict.is_none() && signed.attempts == 1, "{signed:?}");
+    let (code, _, said) = stand.run(&["run", "--blocks", "1"])?;
+    ensure!(code == Some(3) && said.contains("`backstop sweep` left unfinished"), "{code:?} {said}");
+    let pending = stand.rows(&["history", "--verdict", "pending"])?;
+    assert_eq!(pending[0]["transaction"].as_str(), Some(signed.hash.to_string().as_str()));
+
+    stand.fork.chain.set_automine(true).await?;
+    stand.fork.mine(1).await?;
+    stand.expect(&["sweep", "--yes"])?;
+    let errands = stand.errands()?;
+    assert_eq!(errands.len(), 1, "signed again: {errands:#?}");
+    assert_eq!((errands[0].hash, errands[0].attempts), (signed.hash, 1));
+    assert_eq!(errands[0].verdict.map(|verdict| verdict.outcome), Some(Outcome::Won));
+    assert_eq!(stand.fork.provider.get_balance(executor).await?, U256::ZERO);
+    Ok(())
+}

@@ -91,6 +91,9 @@ fn print(rows: &[Row], as_csv: bool, json: bool) -> Result<()> {
         ))?;
         return rows.iter().try_for_each(|row| out::line(&format!("{}\r", csv(row.cells()))));
     }
+    if rows.is_empty() && !json {
+        out::aside("nothing of it is in the books");
+    }
     rows.iter().try_for_each(|row| if json { out::json(row) } else { out::line(&row.line()) })
 }
 
