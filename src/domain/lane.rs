@@ -83,7 +83,9 @@ pub enum Order {
 /// What follows from the news at `head`. Settling looks at receipts only: no node's error text decides.
 pub fn order(flight: &Flight, head: &Head, news: &News, policy: &FeePolicy) -> Option<Order> {
     if let Some(receipt) = &news.receipt {
-        return Some(Order::Settle(receipt.clone()));
+        // The node may be ahead of the head that is being dealt with. Settled there, the account would be judged as it
+        // was before its liquidation, and taken a second time.
+        return (receipt.block <= head.block.number).then(|| Order::Settle(receipt.clone()));
     }
     if news.next_nonce > flight.nonce {
         let since = flight.doubted_at.unwrap_or(head.block.number);
@@ -200,6 +202,13 @@ mod tests {
     #[test]
     fn a_receipt_settles_even_when_late() {
         check(&[Kind::Execute], 30, true, 6, "settle");
+    }
+
+    #[test]
+    fn a_receipt_from_beyond_the_head_waits_for_its_block_and_is_no_reason_to_doubt() {
+        check(&[Kind::Execute], 8, true, 6, "nothing");
+        check_doubted(&[Kind::Execute], 8, true, 6, Some(1), "nothing");
+        check(&[Kind::Execute], 9, true, 6, "settle");
     }
 
     #[test]
