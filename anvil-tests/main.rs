@@ -13,6 +13,7 @@
     reason = "a test fails by panicking, and says on its output what it did"
 )]
 
+mod books;
 mod doctor;
 mod executor;
 mod faults;

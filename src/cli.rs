@@ -1,5 +1,11 @@
 //! What may be typed, and what it means: commands, flags, and the configuration keys the flags stand for.
 
+mod books;
+mod wallet;
+
+pub use books::{History, Pause, Sweep, Token, Verdict, When};
+pub use wallet::{Import, Named, Wallet, WalletCommand, Where};
+
 use crate::config::{self, Flag, Mode, Need, Sources};
 use crate::domain::units::HealthFactor;
 use crate::exit::{Exit, ExitExt};
@@ -27,6 +33,7 @@ Examples:
   backstop explain 0x…                   why one account is, or is not, liquidated
   backstop scan                          what could be liquidated now, and what it would be worth
   backstop run                           watch and decide; signs nothing until mode = \"live\"
+  backstop history --since 7days         what was decided, sent and earned
 
 Exit codes:
   0  done
@@ -134,6 +141,48 @@ Needs rpc.http and a market; with its route, liquidations are priced and tried t
 Needs rpc.http, a market and its route, wallet, executor.owner and executor.receiver. Prints the address to set as \
 executor.address. Shows what it will cost and asks first, unless told --yes.")]
     Deploy(Deploy),
+
+    /// List what was decided, what was sent and what came of it; with --summary what was earned
+    #[command(after_help = "\
+Needs a market, for its chain. Asks no node, and works beside a running daemon.
+
+  backstop history --since 2h --verdict reverted
+  backstop history --summary --since 2026-11-01 --until 2026-12-01
+  backstop history --csv --limit 100000 > books.csv")]
+    History(History),
+
+    /// Send nothing new from now on; what is under way is followed to its end
+    #[command(after_help = "\
+Needs a market, for its chain. A running daemon obeys before its next transaction, and one that is started later \
+too, until `backstop resume`.
+
+  backstop pause --why \"the oracle looks odd\"")]
+    Pause(Pause),
+
+    /// Let a paused daemon send again
+    #[command(after_help = "\
+Needs a market, for its chain.")]
+    Resume,
+
+    /// Move what the executor holds to its receiver, with its owner's key
+    #[command(after_help = "\
+Needs rpc.http, a market, executor.address and the owner's key: --keystore, the owner table or the variable \
+BACKSTOP_OWNER__PRIVATE_KEY. Shows what it would move and asks first, unless told --yes. The daemon must not run \
+on the same data directory.
+
+  backstop sweep --keystore owner        the native coin and every token of the market
+  backstop sweep --token 0x…             one token; native for the native coin")]
+    Sweep(Sweep),
+
+    /// Make, import and look at keystores, in Foundry's format and folder
+    #[command(after_help = "\
+Needs no configuration and no node. Passwords and keys are asked for on the terminal or read from files that nobody \
+else may read. What has a name here is what wallet.keystore = \"name\" means.
+
+  backstop wallet new hot
+  backstop wallet import hot --key-file key.txt --password-file password.txt
+  backstop wallet list")]
+    Wallet(Wallet),
 
     /// Look everything over: configuration, node, market, wallet, executor, routes, journal
     #[command(after_help = "\
@@ -292,10 +341,14 @@ impl Command {
         match (self, mode) {
             (Self::Run(_), Mode::Live) => Some(Need::Live),
             (Self::Run(_) | Self::Scan(_), _) => Some(Need::Route),
-            (Self::Positions(_) | Self::Explain(_), _) => Some(Need::Read),
+            (Self::Positions(_) | Self::Explain(_) | Self::History(_) | Self::Pause(_) | Self::Resume, _) => {
+                Some(Need::Read)
+            }
+            (Self::Sweep(_), _) => Some(Need::Sweep),
             (Self::Deploy(_), _) => Some(Need::Deploy),
             (
                 Self::Demo(_)
+                | Self::Wallet(_)
                 | Self::Doctor
                 | Self::Markets
                 | Self::Config { .. }
@@ -346,6 +399,11 @@ impl Cli {
         set("--datadir", "datadir", self.datadir.as_ref().map(|path| path.to_string_lossy().into_owned()));
         set("--market", "market", self.market.clone());
         set("--rpc-url", "rpc.http", self.rpc_url.as_ref().map(|url| url.0.clone()));
+        if let Command::Sweep(sweep) = &self.command {
+            let text = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+            set("--keystore", "owner.keystore", text(&sweep.keystore));
+            set("--password-file", "owner.password_file", text(&sweep.password_file));
+        }
         let more = ["debug", "trace"].get(usize::from(self.verbose.min(2)).wrapping_sub(1));
         let less = ["warn", "error", "off"].get(usize::from(self.quiet.min(3)).wrapping_sub(1));
         set("-v", "log.level", more.map(|level| (*level).to_owned()));
@@ -362,7 +420,7 @@ fn show(error: &clap::Error) -> ExitCode {
         return Exit::Ok.into();
     }
     let text = error.render().to_string();
-    let redacted = config::redact(&text);
+    let redacted = without_keys(&config::redact(&text));
     if redacted == text {
         let _ = error.print();
     } else {
@@ -370,6 +428,22 @@ fn show(error: &clap::Error) -> ExitCode {
         let _ = std::io::stderr().lock().write_all(redacted.as_bytes());
     }
     Exit::Usage.into()
+}
+
+/// Cuts out what looks like a private key: clap repeats what was typed, and somebody may type one by mistake.
+fn without_keys(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_hexdigit()) {
+        let (before, after) = rest.split_at(at);
+        let end = after.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(after.len());
+        let (run, tail) = after.split_at(end);
+        out.push_str(before);
+        out.push_str(if run.len() >= 60 { "…" } else { run });
+        rest = tail;
+    }
+    out.push_str(rest);
+    out
 }
 
 fn account(text: &str) -> Result<Address, String> {

@@ -1,6 +1,9 @@
 //! Arguments to configuration to command; one error chain; one exit code.
 
-use backstop::app::{self, configured, demo, deploy, doctor, explain, markets, positions, run, scan};
+use backstop::app::{
+    self, configured, demo, deploy, doctor, explain, history, markets, pause, positions, run, scan, sweep,
+    wallet,
+};
 use backstop::cli::{self, Cli, Command};
 use backstop::config::Config;
 use backstop::exit;
@@ -31,6 +34,9 @@ fn command(cli: &Cli) -> eyre::Result<()> {
         Command::Man { command } => return configured::raw(&cli::man(command.as_deref())?),
         _ => {}
     }
+    if let Command::Wallet(arguments) = &cli.command {
+        return wallet::wallet(&cli.sources(), arguments, cli.json);
+    }
     let config = Config::load(&cli.sources())?;
     if let Some(need) = cli.command.need(config.mode) {
         config.require(need)?;
@@ -43,6 +49,10 @@ fn command(cli: &Cli) -> eyre::Result<()> {
             Command::Explain(arguments) => explain::explain(&config, arguments, cli.json).await,
             Command::Run(arguments) => run::run(&config, arguments, cli.json).await,
             Command::Deploy(arguments) => deploy::deploy(&config, arguments, cli.json).await,
+            Command::History(arguments) => history::history(&config, arguments, cli.json),
+            Command::Pause(arguments) => pause::pause(&config, arguments, cli.json),
+            Command::Resume => pause::resume(&config, cli.json),
+            Command::Sweep(arguments) => sweep::sweep(&config, arguments, cli.json).await,
             // The others need no configuration and have ended above.
             _ => Ok(()),
         }

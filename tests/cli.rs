@@ -1,7 +1,7 @@
 //! The command line.
 
 use alloy::primitives::U256;
-use backstop::cli::{Cli, Command, DemoMarket};
+use backstop::cli::{Cli, Command, DemoMarket, History, Token, Verdict, When};
 use backstop::config::{Mode, Need};
 use backstop::domain::units::HealthFactor;
 use clap::CommandFactory;
@@ -81,6 +81,11 @@ fn each_command_says_what_it_needs() {
     assert_eq!(need(&explain, Mode::Live), Some(Need::Read));
     assert_eq!(need("backstop deploy", Mode::DryRun), Some(Need::Deploy));
     assert_eq!(need("backstop demo", Mode::DryRun), None);
+    assert_eq!(need("backstop wallet list", Mode::Live), None);
+    assert_eq!(need("backstop sweep", Mode::DryRun), Some(Need::Sweep));
+    for line in ["backstop history", "backstop pause", "backstop resume"] {
+        assert_eq!(need(line, Mode::Live), Some(Need::Read));
+    }
 }
 
 #[test]
@@ -89,10 +94,77 @@ fn help_teaches() {
     for phrase in ["Examples:", "Exit codes:", "config.example.toml", "3  configuration"] {
         assert!(help.contains(phrase), "{help}");
     }
-    for command in ["run", "scan", "positions", "explain", "deploy", "demo"] {
+    for command in [
+        "run",
+        "scan",
+        "positions",
+        "explain",
+        "deploy",
+        "demo",
+        "history",
+        "pause",
+        "resume",
+        "sweep",
+        "wallet",
+    ] {
         let help = refused(&format!("backstop {command} --help"));
         assert!(help.contains("Needs "), "{help}");
     }
     let typed = format!("{:?}", typed("backstop scan --rpc-url http://h/c4nary"));
     assert!(!typed.contains("c4nary"), "{typed}");
+}
+
+fn history(line: &str) -> History {
+    match typed(line).command {
+        Command::History(history) => history,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn times_are_points_or_how_long_ago() {
+    let since = |text: &str| history(&format!("backstop history --since {text}")).since.unwrap();
+    assert_eq!(since("2h"), When::Ago(std::time::Duration::from_hours(2)));
+    assert_eq!(since("1970-01-02"), When::At(86_400));
+    assert_eq!(since("1970-01-02T00:00:07Z"), When::At(86_407));
+    assert_eq!((since("1day").at(86_407), since("9day").at(7)), (7, 0));
+    for text in ["soon", "1960-01-01", "2h ago", "1970-13-01"] {
+        let said =
+            Cli::read_from(["backstop", "history", "--since", text]).expect_err("accepted").to_string();
+        assert!(said.contains("write how long ago"), "{said}");
+    }
+}
+
+#[test]
+fn the_history_has_verdicts_and_one_form() {
+    let asked = history("backstop history --verdict foreign-nonce --limit 5 --csv");
+    assert_eq!((asked.verdict, asked.limit.get(), asked.csv), (Some(Verdict::ForeignNonce), 5, true));
+    let said = refused("backstop history --verdict lost");
+    for word in ["would-send", "send", "held", "skip", "pending", "won", "reverted", "cancelled"] {
+        assert!(said.contains(word), "{said}");
+    }
+    assert!(refused("backstop history --csv --json").contains("cannot be used with"));
+    assert!(refused("backstop history --limit 0").contains("--limit"));
+}
+
+#[test]
+fn the_owners_key_is_named_by_flags_that_are_keys() {
+    let cli = typed("backstop sweep --keystore owner --password-file p --token all --yes");
+    let flags = cli.flags();
+    let found = flags.iter().map(|flag| (flag.flag, flag.key, flag.value.as_str())).collect::<Vec<_>>();
+    assert_eq!(
+        found,
+        [("--keystore", "owner.keystore", "owner"), ("--password-file", "owner.password_file", "p")]
+    );
+    let token = |line: &str| match typed(line).command {
+        Command::Sweep(sweep) => sweep.token,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(token("backstop sweep"), Token::All);
+    let zero = "0x0000000000000000000000000000000000000000";
+    assert_eq!(
+        token(&format!("backstop sweep --token {zero}")),
+        Token::One(alloy::primitives::Address::ZERO)
+    );
+    assert!(refused("backstop sweep --token weth").contains("is not an address"));
 }

@@ -173,7 +173,7 @@ fn a_market_that_is_not_defined_lists_those_that_are() {
 #[test]
 fn values_that_contradict_each_other_are_refused() {
     let keystore = format!("{{\"address\":\"{}\"}}", ACCOUNT[2..].to_lowercase());
-    let text = format!("[wallet]\nkeystore = \"key.json\"\n[executor]\nreceiver = \"{ACCOUNT}\"");
+    let text = format!("[wallet]\nkeystore = \"./key.json\"\n[executor]\nreceiver = \"{ACCOUNT}\"");
     check(
         with(&text).beside("key.json", &keystore),
         "backstop.toml:9: executor.receiver: is the keystore's own account: profits would stay with the hot key",
@@ -190,7 +190,7 @@ fn values_that_contradict_each_other_are_refused() {
         "backstop.toml:8: markets.v30.route.uniswap_v3_quoter: the same address as uniswap_v3_factory",
     );
     check(
-        with("[wallet]\nkeystore = \"key.json\"").variable("BACKSTOP_WALLET__PRIVATE_KEY", PRIVATE_KEY),
+        with("[wallet]\nkeystore = \"./key.json\"").variable("BACKSTOP_WALLET__PRIVATE_KEY", PRIVATE_KEY),
         "wallet.private_key: there is a wallet.keystore too: leave out one of them",
     );
     check(
@@ -324,7 +324,7 @@ fn each_command_asks_for_what_it_needs() {
             "executor.address: missing (`backstop deploy` prints it): set it or BACKSTOP_EXECUTOR__ADDRESS",
         ],
     );
-    let deploy = with("[wallet]\nkeystore = \"key.json\"");
+    let deploy = with("[wallet]\nkeystore = \"./key.json\"");
     let phrases = [
         "backstop.toml:7: wallet.keystore: there is no such file",
         "executor.owner: missing",
@@ -332,6 +332,6 @@ fn each_command_asks_for_what_it_needs() {
     ];
     check_all(&deploy, Need::Deploy, 3, &phrases);
     let ready =
-        with(&format!("[executor]\naddress = \"{ACCOUNT}\"\n[wallet]\nkeystore = \"key.json\"\n{ROUTE}"));
+        with(&format!("[executor]\naddress = \"{ACCOUNT}\"\n[wallet]\nkeystore = \"./key.json\"\n{ROUTE}"));
     assert_eq!(ready.beside("key.json", "{}").config().require(Need::Live), Ok(()));
 }

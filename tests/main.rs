@@ -23,3 +23,4 @@ mod keeper;
 mod properties;
 mod refusals;
 mod tidy;
+mod wallet;

@@ -106,7 +106,7 @@ impl Operator {
     pub fn write(&self, mode: &str, more: &str) -> Result<()> {
         let executor = self.executor.map_or(String::new(), |address| format!("address = \"{address}\"\n"));
         let wallet = match self.custody {
-            Custody::Keystore => "\n[wallet]\nkeystore = \"keystore.json\"\npassword_file = \"password\"\n",
+            Custody::Keystore => "\n[wallet]\nkeystore = \"./keystore.json\"\npassword_file = \"password\"\n",
             Custody::Environment => "",
         };
         let text = format!(

@@ -4,6 +4,7 @@
 
 use super::bench::bench;
 use super::desk;
+use super::errand;
 use super::show::native;
 use super::wire::{self, Wire};
 use crate::cli::Deploy;
@@ -13,22 +14,17 @@ use crate::domain::cost::next_base_fee;
 use crate::domain::executor;
 use crate::domain::units::{FeePerGas, Gas, Net, Wei};
 use crate::exit::{Exit, ExitExt};
-use crate::io::journal::{Durable, IntentId, Journal, Outcome, Verdict};
+use crate::io::journal::{Durable, Errand, Journal};
 use crate::io::out;
 use crate::io::signer::{Policy, Request, Signer};
 use alloy::primitives::{Address, keccak256};
-use eyre::{Result, WrapErr, eyre};
+use eyre::{Result, eyre};
 use serde_json::json;
-use std::io::{IsTerminal, Write};
-use std::time::Duration;
 
 /// Offered to the proposer of the block: a deployment is in no hurry.
 const TIP: FeePerGas = FeePerGas(1_000_000_000);
 /// Most gas a deployment may carry: four times what it takes with a long list.
 const MOST_GAS: Gas = Gas(12_000_000);
-/// How often, and how many times, the receipt is asked for.
-const POLL: Duration = Duration::from_millis(500);
-const POLLS: u32 = 600;
 
 /// # Errors
 /// Tagged with the exit code they mean.
@@ -49,10 +45,7 @@ pub async fn deploy(config: &Config, arguments: &Deploy, json: bool) -> Result<(
     let wire = wire::market(&unplaced, Need::Route, None).await?;
     let lock = wire.datadir.lock().exit(Exit::Configuration)?;
     let (path, chain) = (wire.datadir.journal(), config.market.chain_id);
-    let journal = tokio::task::spawn_blocking(move || Journal::open(&path, chain, operator))
-        .await
-        .wrap_err("opening the journal was interrupted")?
-        .exit(Exit::Configuration)?;
+    let journal = errand::journal(path, chain, operator).await?;
     let durable = match unfinished(&journal, operator).await? {
         Some(durable) => durable,
         None => {
@@ -63,7 +56,7 @@ pub async fn deploy(config: &Config, arguments: &Deploy, json: bool) -> Result<(
             record(&journal, &signer, order, init_code, (owner, receiver)).await?
         }
     };
-    let receipt = send(&wire, &journal, &durable).await?;
+    let receipt = errand::finish(&wire.rpc, &journal, &durable, operator, Errand::Deploy).await?;
     drop(lock);
     let address = operator.create(durable.nonce());
     let code = wire.reader.code(receipt.block_hash, address).await.exit(Exit::Network)?;
@@ -128,22 +121,8 @@ async fn price(config: &Config, wire: &Wire, operator: Address, init_code: &[u8]
 fn confirm(price: &Price, operator: Address, owner: Address, receiver: Address, yes: bool) -> Result<()> {
     let cost = native(Net::Gain(price.expected));
     tracing::info!(%operator, %owner, %receiver, gas_limit = price.gas_limit.0, about = cost, "to be deployed");
-    if yes {
-        return Ok(());
-    }
-    if !std::io::stdin().is_terminal() {
-        return Err(eyre!("this costs about {cost} native coin: say --yes to deploy without being asked"))
-            .exit(Exit::Usage);
-    }
-    let mut terminal = std::io::stderr();
-    write!(terminal, "Deploy for about {cost} native coin? [y/N] ")?;
-    terminal.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    if answer.trim().eq_ignore_ascii_case("y") {
-        return Ok(());
-    }
-    Err(eyre!("not deployed")).exit(Exit::Refused)
+    let instead = format!("this costs about {cost} native coin: say --yes to deploy");
+    errand::agreed(&format!("Deploy for about {cost} native coin?"), &instead, yes)
 }
 
 /// A deployment that a previous run left under way: the same bytes are sent again.
@@ -159,13 +138,17 @@ async fn unfinished(journal: &Journal, operator: Address) -> Result<Option<Durab
         ))
         .exit(Exit::Configuration);
     }
-    if open.intent.is_some() {
+    let Some(Errand::Deploy) = open.errand else {
+        let (what, who) = match open.errand {
+            Some(_) => ("sweep", "sweep"),
+            None => ("liquidation", "run"),
+        };
         return Err(eyre!(
-            "a liquidation is still under way (nonce {}): let `backstop run` finish it",
+            "a {what} is still under way (nonce {}): let `backstop {who}` finish it",
             open.nonce
         ))
         .exit(Exit::Configuration);
-    }
+    };
     tracing::warn!(nonce = open.nonce, "a previous deployment was not finished: sending it again");
     Ok(open.attempts.last().map(crate::io::journal::Attempt::again))
 }
@@ -181,34 +164,7 @@ async fn record(
     let request = Request::Deploy { init_code, nonce, gas_limit, max_fee, tip };
     let signed = signer.sign(request).exit(Exit::Refused)?;
     let detail = json!({ "owner": owner, "receiver": receiver });
-    journal.record_deploy(detail, signed).await.exit(Exit::Configuration)
-}
-
-async fn send(wire: &Wire, journal: &Journal, durable: &Durable) -> Result<Receipt> {
-    let said = wire.rpc.send(durable).await;
-    tracing::info!(transaction = %durable.hash(), said, "sent");
-    journal.sent(durable.hash(), said).await.exit(Exit::Unexpected)?;
-    for _ in 0..POLLS {
-        if let Some(receipt) = wire.rpc.receipt_of(&[durable.hash()]).await.exit(Exit::Network)? {
-            settle(journal, durable.intent(), &receipt).await?;
-            return Ok(receipt);
-        }
-        tokio::time::sleep(POLL).await;
-    }
-    Err(eyre!("{} is not mined yet: run `backstop deploy` again, which sends the same bytes", durable.hash()))
-        .exit(Exit::Network)
-}
-
-async fn settle(journal: &Journal, intent: IntentId, receipt: &Receipt) -> Result<()> {
-    journal.mined(receipt).await.exit(Exit::Unexpected)?;
-    let cost = receipt.gas_used.cost(receipt.gas_price);
-    let verdict = Verdict {
-        outcome: if receipt.succeeded { Outcome::Won } else { Outcome::Reverted },
-        realised_gross: Wei::ZERO,
-        realised_net: Net::of(Wei::ZERO, cost),
-        gas_used: receipt.gas_used,
-    };
-    journal.settle(intent, verdict).await.exit(Exit::Unexpected)
+    journal.record_errand(Errand::Deploy, detail, signed).await.exit(Exit::Configuration)
 }
 
 fn say(

@@ -1,5 +1,6 @@
 //! The desk that signs, journals and sends, in that order, and books what became of it.
 
+use super::errand;
 use super::observe::{self, Voice};
 use crate::config::{Config, Key};
 use crate::domain::chain::Receipt;
@@ -11,9 +12,10 @@ use crate::domain::units::{Gas, Wei};
 use crate::domain::verdict;
 use crate::exit::{Exit, ExitExt};
 use crate::io::datadir::DataDir;
-use crate::io::journal::{Durable, Intent, IntentId, Journal, NotDurable, Open, Outcome, Verdict};
+use crate::io::journal::{Durable, Errand, Intent, IntentId, Journal, NotDurable, Open, Outcome, Verdict};
+use crate::io::pause::Pause;
 use crate::io::rpc::Rpc;
-use crate::io::signer::{self, Policy, Request, Signer, Source};
+use crate::io::signer::{self, Password, Policy, Request, Signer, Source};
 use alloy::primitives::{Address, B256};
 use eyre::{Result, WrapErr, bail, eyre};
 use serde_json::json;
@@ -25,6 +27,7 @@ pub struct Desk {
     signer: Signer,
     journal: Journal,
     voice: Voice,
+    pause: Pause,
     /// What may be sent again, by hash.
     durable: BTreeMap<B256, Durable>,
     most_gas: Gas,
@@ -39,19 +42,26 @@ pub async fn signer(config: &Config, policy: Policy) -> Result<Signer> {
         Key::None => bail!("no wallet is configured"),
         Key::Keystore { path, password_file } => Source::Keystore {
             path: path.clone(),
-            password_file: password_file
+            password: password_file
                 .clone()
+                .map(Password::File)
                 .ok_or_else(|| eyre!("wallet.password_file is missing: a daemon cannot ask for a password"))
                 .exit(Exit::Configuration)?,
         },
         Key::Environment(key) => Source::Environment(key.clone()),
     };
+    load(source, policy).await.wrap_err("wallet").exit(Exit::Configuration)
+}
+
+/// Loads a key, on a thread that may take its time, in a process that is closed to debuggers first.
+///
+/// # Errors
+/// As `Signer::load`.
+pub async fn load(source: Source, policy: Policy) -> Result<Signer> {
     signer::harden().wrap_err("closing the process to core dumps")?;
     tokio::task::spawn_blocking(move || Signer::load(source, policy))
         .await
         .wrap_err("loading the key was interrupted")?
-        .wrap_err("wallet")
-        .exit(Exit::Configuration)
 }
 
 impl Desk {
@@ -67,12 +77,16 @@ impl Desk {
         voice: Voice,
     ) -> Result<(Self, Option<Flight>)> {
         let (path, chain, address) = (datadir.journal(), config.market.chain_id, signer.address());
-        let journal = tokio::task::spawn_blocking(move || Journal::open(&path, chain, address))
-            .await
-            .wrap_err("opening the journal was interrupted")?
-            .exit(Exit::Configuration)?;
-        let mut desk =
-            Self { rpc, signer, journal, voice, durable: BTreeMap::new(), most_gas: config.fees.gas_limit };
+        let journal = errand::journal(path, chain, address).await?;
+        let mut desk = Self {
+            rpc,
+            signer,
+            journal,
+            voice,
+            pause: Pause::at(datadir.pause()),
+            durable: BTreeMap::new(),
+            most_gas: config.fees.gas_limit,
+        };
         let mut flight = None;
         for open in desk.journal.unfinished().await.exit(Exit::Configuration)? {
             flight = Some(desk.take_up(&open)?);
@@ -85,27 +99,27 @@ impl Desk {
     }
 
     fn take_up(&mut self, open: &Open) -> Result<Flight> {
-        if open.from != self.address() {
+        let nonce = open.nonce;
+        let (None, Some(intent)) = (open.errand, &open.intent) else {
+            let command = open.errand.map_or("run", Errand::as_str);
             return Err(eyre!(
-                "the journal holds an unfinished transaction of {} (nonce {}): run once with that key first",
-                open.from,
-                open.nonce
-            ))
-            .exit(Exit::Configuration);
-        }
-        let Some(intent) = &open.intent else {
-            return Err(eyre!(
-                "the journal holds an unfinished deployment (nonce {}): run `backstop deploy` again first",
-                open.nonce
+                "the journal holds what `backstop {command}` left unfinished (nonce {nonce}): run that again first"
             ))
             .exit(Exit::Configuration);
         };
+        if open.from != self.address() {
+            return Err(eyre!(
+                "the journal holds an unfinished transaction of {} (nonce {nonce}): run once with that key first",
+                open.from
+            ))
+            .exit(Exit::Configuration);
+        }
         let mut attempts = Vec::with_capacity(open.attempts.len());
         for attempt in &open.attempts {
             let durable = attempt.again();
             let kind = match durable.kind() {
                 signer::Kind::Cancel => Kind::Cancel,
-                signer::Kind::Execute | signer::Kind::Deploy => Kind::Execute,
+                signer::Kind::Execute | signer::Kind::Deploy | signer::Kind::Salvage => Kind::Execute,
             };
             let fees = Fees { max_fee: attempt.max_fee, tip: attempt.tip, expected: attempt.max_fee };
             attempts.push(Attempt { hash: durable.hash(), kind, fees });
@@ -123,7 +137,8 @@ impl Desk {
         })
     }
 
-    /// Signs a submission, commits it to the journal, sends it. What cannot be signed or written is let go.
+    /// Signs a submission, commits it to the journal, sends it. What cannot be signed or written is let go, and so is
+    /// everything while the keeper is paused: this is the last moment to look.
     ///
     /// # Errors
     /// When the node fails before anything was signed, or the journal has failed for good.
@@ -135,6 +150,10 @@ impl Desk {
         let needed = gas_limit.cost(submission.fees.max_fee);
         if balance < needed {
             observe::no_funds(address, balance, needed);
+            return Ok(Input::Grounded);
+        }
+        if self.pause.reason().is_some() {
+            observe::held_back(submission.plans.len());
             return Ok(Input::Grounded);
         }
         let request = Request::Execute {
@@ -233,7 +252,7 @@ impl Desk {
         self.note(durable.hash(), said).await?;
         let kind = match durable.kind() {
             signer::Kind::Cancel => Kind::Cancel,
-            signer::Kind::Execute | signer::Kind::Deploy => Kind::Execute,
+            signer::Kind::Execute | signer::Kind::Deploy | signer::Kind::Salvage => Kind::Execute,
         };
         let flying = Input::Flying {
             intent: durable.intent().0,

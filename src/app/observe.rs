@@ -1,14 +1,16 @@
 //! What happened, in words: one function an event, so that level, fields and wording are decided in one place.
 //! Log lines go to standard error; what a dry run would send is its result and goes to standard output.
 
+use super::books::{Change, Fate};
 use super::show::{Opportunity, Skipped, native, tell};
 use crate::domain::chain::Receipt;
 use crate::domain::keeper::Report;
 use crate::domain::lane::Flight;
-use crate::domain::plan::{Plan, Skip, Submission};
+use crate::domain::plan::Submission;
 use crate::domain::protocols::aave_v3::Market;
 use crate::domain::units::{Net, Wei};
 use crate::domain::verdict::{Outcome, Verdict};
+use crate::io::history::Missed;
 use crate::io::journal::{Durable, NotDurable};
 use crate::io::out;
 use crate::io::signer::Refused;
@@ -16,7 +18,6 @@ use alloy::primitives::{Address, B256};
 use eyre::Result;
 use serde::Serialize;
 use serde_json::json;
-use std::collections::BTreeMap;
 
 pub fn ready(market: &str, live: bool, borrowers: usize, executor: Address) {
     let mode = if live { "live" } else { "dry-run" };
@@ -73,6 +74,22 @@ pub fn not_signed(refused: &Refused) {
 
 pub fn not_written(fault: &NotDurable) {
     tracing::error!(%fault, "the journal did not take it: nothing sent");
+}
+
+pub fn not_in_the_books(missed: &Missed, decisions: usize) {
+    tracing::warn!(%missed, decisions, "the history lacks decisions");
+}
+
+pub fn paused(why: &str) {
+    tracing::warn!(why, "paused: nothing new is sent until `backstop resume`");
+}
+
+pub fn resumed() {
+    tracing::info!("resumed: what pays is sent again");
+}
+
+pub fn held_back(liquidations: usize) {
+    tracing::info!(liquidations, "paused: not sent");
 }
 
 /// Tells of what was sent: a log line for people, and with `--json` a line on standard output.
@@ -164,10 +181,6 @@ fn list(accounts: &[Address]) -> String {
     accounts.iter().map(Address::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// What was printed of each account last, so that it is printed again only when it changes.
-#[derive(Default)]
-pub struct Printed(BTreeMap<Address, String>);
-
 /// A line of standard output where it goes on.
 #[derive(Serialize)]
 struct Event<'a, T> {
@@ -178,65 +191,39 @@ struct Event<'a, T> {
     what: T,
 }
 
-impl Printed {
-    /// Prints what is new in `report`: each opportunity and each refusal once per change.
-    ///
-    /// # Errors
-    /// When standard output cannot be written.
-    pub fn report(
-        &mut self,
-        name: &str,
-        market: &Market,
-        report: &Report,
-        live: bool,
-        json: bool,
-    ) -> Result<()> {
-        if !report.judged {
-            return Ok(());
+/// A decision, on standard output. What is sent is told by `Voice`, and what waits is told once it does not.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn decided(name: &str, market: &Market, block: u64, change: &Change<'_>, json: bool) -> Result<()> {
+    match change {
+        Change::Plan(_, Fate::Send | Fate::Waits) => Ok(()),
+        Change::Plan(plan, fate) if json => {
+            let what = At { block, what: Opportunity::from(*plan) };
+            out::json(&Event { v: 1, event: fate.words().0, market: name, what })
         }
-        let block = report.head.map_or(0, |head| head.block.number);
-        let mut current = BTreeMap::new();
-        for plan in &report.plans {
-            let account = plan.proposal.draft.account;
-            let key = plan_key(plan);
-            let new = self.0.get(&account) != Some(&key);
-            current.insert(account, key);
-            if !new || live {
-                continue;
-            }
-            if json {
-                let what = At { block, what: Opportunity::from(plan) };
-                out::json(&Event { v: 1, event: "would-send", market: name, what })?;
-            } else {
-                let told = tell(market, plan);
-                out::line(&format!(
-                    "would send  block {block}  {account}  health {}  seize {}  repay {}  net {}  gas {}  {}",
-                    super::show::factor(plan.proposal.draft.health),
-                    told.seize,
-                    told.repay,
-                    native(plan.net),
-                    plan.gas.0,
-                    told.via
-                ))?;
-            }
+        Change::Plan(plan, fate) => {
+            let told = tell(market, plan);
+            let word = if *fate == Fate::Paused { "paused    " } else { "would send" };
+            out::line(&format!(
+                "{word}  block {block}  {}  health {}  seize {}  repay {}  net {}  gas {}  {}",
+                plan.proposal.draft.account,
+                super::show::factor(plan.proposal.draft.health),
+                told.seize,
+                told.repay,
+                native(plan.net),
+                plan.gas.0,
+                told.via
+            ))
         }
-        for skip in &report.skips {
-            let key = skip_key(skip);
-            let new = self.0.get(&skip.account) != Some(&key);
-            current.insert(skip.account, key);
-            if !new {
-                continue;
-            }
-            if json {
-                let what = At { block, what: Skipped::from(skip) };
-                out::json(&Event { v: 1, event: "skip", market: name, what })?;
-            } else {
-                let net = skip.net.map_or(String::new(), |net| format!("  net {}", native(net)));
-                out::line(&format!("skip        block {block}  {}{net}  {}", skip.account, skip.reason))?;
-            }
+        Change::Skip(skip) if json => {
+            let what = At { block, what: Skipped::from(*skip) };
+            out::json(&Event { v: 1, event: "skip", market: name, what })
         }
-        self.0 = current;
-        Ok(())
+        Change::Skip(skip) => {
+            let net = skip.net.map_or(String::new(), |net| format!("  net {}", native(net)));
+            out::line(&format!("skip        block {block}  {}{net}  {}", skip.account, skip.reason))
+        }
     }
 }
 
@@ -246,20 +233,4 @@ struct At<T> {
     block: u64,
     #[serde(flatten)]
     what: T,
-}
-
-/// Interest moves every amount a little at every block: a change is one in the first three digits.
-fn plan_key(plan: &Plan) -> String {
-    let draft = &plan.proposal.draft;
-    let net = plan.net.gain().map_or_else(String::new, |net| coarse(&net.0.to_string()));
-    let repay = coarse(&draft.outcome.repaid.0.to_string());
-    format!("{} {} {repay} {net}", draft.debt_asset, draft.collateral_asset)
-}
-
-fn skip_key(skip: &Skip) -> String {
-    format!("{} {:?} {:?}", skip.reason.word(), skip.debt_asset, skip.collateral_asset)
-}
-
-fn coarse(digits: &str) -> String {
-    format!("{}e{}", digits.get(..3).unwrap_or(digits), digits.len())
 }

@@ -1,9 +1,11 @@
 //! `run`: the daemon. Follows the chain, decides at every head, and in live mode sends.
 
 use super::bench::{Bench, bench};
+use super::books::{Books, Standing};
 use super::desk::{self, Desk};
 use super::hands::{Hands, drive};
-use super::observe::{self, Printed, Voice};
+use super::observe::{self, Voice};
+use super::pause::Switch;
 use super::wire::{self, Wire};
 use crate::abi::executor::Executor;
 use crate::cli::Run;
@@ -34,10 +36,13 @@ const STALE: u64 = 120;
 /// What a small liquidation takes: a key that cannot pay for one is not ready.
 const LEAST_GAS: Gas = Gas(500_000);
 
-/// A daemon's hold on its directory and, in live mode, its desk.
+/// A daemon's hold on its directory, its books and, in live mode, its desk. What it still writes is written before
+/// the lock goes.
 struct Post {
-    _lock: Lock,
+    books: Books,
+    switch: Switch,
     desk: Option<Desk>,
+    _lock: Lock,
 }
 
 /// # Errors
@@ -73,7 +78,8 @@ async fn serve(config: &Config, arguments: &Run, json: bool) -> Result<()> {
     } else {
         (None, None)
     };
-    let mut post = Post { _lock: lock, desk };
+    let (books, switch) = (Books::open(&datadir)?, Switch::of(&datadir));
+    let mut post = Post { books, switch, desk, _lock: lock };
     let mut wire = wire::market(config, Need::Route, None).await?;
     let sender = post.desk.as_ref().map(Desk::address);
     let mut bench = bench(config, &wire, sender).await?;
@@ -83,6 +89,7 @@ async fn serve(config: &Config, arguments: &Run, json: bool) -> Result<()> {
     bench.terms.live = live;
     wire.keeper.engage(bench.terms.clone(), flight);
     observe::ready(&config.market.name, live, wire.keeper.market.accounts.len(), bench.terms.executor);
+    post.switch.look();
     follow(config, arguments, json, &mut wire, &bench, &mut post).await
 }
 
@@ -142,7 +149,6 @@ async fn follow(
     bench: &Bench,
     post: &mut Post,
 ) -> Result<()> {
-    let mut printed = Printed::default();
     let mut heads: u64 = 0;
     // The head that the market was read at is dealt with first.
     let mut owing = true;
@@ -161,7 +167,7 @@ async fn follow(
             }
             Ok(Some(input)) => {
                 owing = true;
-                deal(config, json, wire, bench, post, input, &mut printed).await
+                deal(config, json, wire, bench, post, input).await
             }
             Err(error) => Err(error),
         };
@@ -191,7 +197,6 @@ async fn deal(
     bench: &Bench,
     post: &mut Post,
     input: Input,
-    printed: &mut Printed,
 ) -> Result<()> {
     #[allow(clippy::disallowed_methods, reason = "how long a head took is told, nothing is decided by it")]
     let began = Instant::now();
@@ -200,13 +205,19 @@ async fn deal(
     {
         observe::replaced(dropped.len());
     }
+    post.switch.look();
     let mut hands =
         Hands { reader: &wire.reader, simulator: Some(&bench.simulator), desk: post.desk.as_mut() };
     drive(&mut wire.keeper, input, &mut hands).await?;
     let report = wire.keeper.report();
     let took = began.elapsed();
     // The line that ends a block comes after the block's results.
-    printed.report(&config.market.name, &wire.keeper.market, report, bench.terms.live, json)?;
+    let standing = Standing {
+        live: bench.terms.live,
+        paused: post.switch.look(),
+        flying: wire.keeper.flight().map(|flight| flight.accounts.clone()).unwrap_or_default(),
+    };
+    post.books.report(&config.market.name, &wire.keeper.market, report, &standing, json)?;
     observe::head(report, took.as_millis(), wire.keeper.flight().is_some());
     if let Err(error) = wire.checkpoint(config) {
         observe::not_indexed(&error);

@@ -222,7 +222,7 @@ impl Wire {
 ///
 /// # Errors
 /// When the node fails, or the answers are not those of a market.
-pub(super) async fn look_around(keeper: &mut Keeper<Market>, reader: &Reader, head: Head) -> Result<()> {
+pub async fn look_around(keeper: &mut Keeper<Market>, reader: &Reader, head: Head) -> Result<()> {
     let next_timestamp = head.block.timestamp.saturating_add(1);
     let first = Input::Head { dropped: vec![], added: vec![(head, vec![])], jumped: false, next_timestamp };
     drive(keeper, first, &mut Hands::reading(reader)).await

@@ -49,7 +49,8 @@ impl Reader<'_> {
             self.read("mode", |raw| values::word(raw, &[("dry-run", Mode::DryRun), ("live", Mode::Live)]));
         let datadir = self.datadir();
         let (rpc, market) = (self.rpc(), self.market());
-        let (executor, wallet) = (self.executor(), self.wallet());
+        let executor = self.executor();
+        let (wallet, owner) = (self.wallet("wallet"), self.wallet("owner"));
         let (profit, fees, log) = (self.profit(), self.fees(), self.log());
         let places = self.merged.values.iter().map(|(key, (_, place))| (key.clone(), place.clone()));
         let tables = self.merged.tables.iter().map(|(key, place)| (key.clone(), place.clone()));
@@ -68,6 +69,7 @@ impl Reader<'_> {
             rpc: rpc?,
             executor: executor?,
             wallet: wallet?,
+            owner: owner?,
             profit: profit?,
             fees: fees?,
             log: log?,
@@ -177,14 +179,17 @@ impl Reader<'_> {
         Some(Executor { address: address?, owner: owner?, receiver: receiver? })
     }
 
-    fn wallet(&mut self) -> Option<Wallet> {
-        let keystore = self.path("wallet.keystore");
-        let password_file = self.path("wallet.password_file");
-        let private_key = self.read("wallet.private_key", values::text).flatten();
+    /// The key that a table names: `wallet` or `owner`.
+    fn wallet(&mut self, table: &str) -> Option<Wallet> {
+        let [keystore_key, password_key, private_key_key] =
+            ["keystore", "password_file", "private_key"].map(|field| format!("{table}.{field}"));
+        let keystore = self.keystore(&keystore_key);
+        let password_file = self.path(&password_key);
+        let private_key = self.read(&private_key_key, values::text).flatten();
         if let Some(private_key) = &private_key {
             let digits = private_key.strip_prefix("0x").unwrap_or(private_key);
             if digits.len() != 64 || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
-                self.refuse("wallet.private_key", "is not a private key: 64 hex digits (value not shown)");
+                self.refuse(&private_key_key, "is not a private key: 64 hex digits (value not shown)");
                 return None;
             }
         }
@@ -199,11 +204,13 @@ impl Reader<'_> {
         }
         let key = match (keystore?, password_file?, private_key) {
             (Some(_), _, Some(_)) => {
-                self.refuse("wallet.private_key", "there is a wallet.keystore too: leave out one of them");
+                let what = format!("there is a {keystore_key} too: leave out one of them");
+                self.refuse(&private_key_key, &what);
                 return None;
             }
             (None, Some(_), _) => {
-                self.refuse("wallet.password_file", "there is no wallet.keystore for this password to open");
+                let what = format!("there is no {keystore_key} for this password to open");
+                self.refuse(&password_key, &what);
                 return None;
             }
             (Some(path), password_file, None) => Key::Keystore { path, password_file },
@@ -211,6 +218,22 @@ impl Reader<'_> {
             (None, None, None) => Key::None,
         };
         Some(Wallet { key })
+    }
+
+    /// A path, or without a slash the name of one of Foundry's keystores.
+    fn keystore(&mut self, key: &str) -> Option<Option<PathBuf>> {
+        let written = self.merged.values.get(key).and_then(|(raw, _)| values::text(raw).ok().flatten());
+        let Some(name) = written.filter(|text| !text.contains('/') && !text.starts_with('~')) else {
+            return self.path(key);
+        };
+        let Some(folder) = self.sources.keystores() else {
+            self.refuse(
+                key,
+                "is a name in ~/.foundry/keystores, and HOME is not set; write the path in full",
+            );
+            return None;
+        };
+        Some(Some(folder.join(name)))
     }
 
     fn profit(&mut self) -> Option<Profit> {

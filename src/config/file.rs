@@ -64,7 +64,7 @@ impl Walk<'_> {
                 return self.table(table);
             }
             (Shape::Table, _) => format!("is a table: write [{key}] and its keys below"),
-            (Shape::Value, _) if key == "wallet.private_key" => KEY_IN_FILE.to_owned(),
+            (Shape::Value, _) if key.ends_with(".private_key") => key_in_file(&key),
             (Shape::Value, DeValue::Table(_)) => "is a single value, not a table".to_owned(),
             (Shape::Value, value) => {
                 self.layer.values.insert(key, (Raw::of_toml(value), place));
@@ -78,8 +78,14 @@ impl Walk<'_> {
 }
 
 /// Said wherever a key stands in the file, also where the environment covers it: it is there to be read.
-const KEY_IN_FILE: &str = "refused in a file, which backups, editors and other users read; put the key in the \
-    environment variable BACKSTOP_WALLET__PRIVATE_KEY, or better in a keystore (wallet.keystore)";
+fn key_in_file(key: &str) -> String {
+    let variable = keys::variable(key);
+    let table = key.split('.').next().unwrap_or(key);
+    format!(
+        "refused in a file, which backups, editors and other users read; put the key in the environment variable \
+         {variable}, or better in a keystore ({table}.keystore)"
+    )
+}
 
 fn unknown(what: &str, meant: Option<String>) -> String {
     match meant {

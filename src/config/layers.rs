@@ -53,6 +53,11 @@ impl Sources {
         named.or_else(|| self.variable("HOME").map(|home| Path::new(home).join(below_home)))
     }
 
+    /// Where Foundry keeps its keystores, and we ours.
+    pub fn keystores(&self) -> Option<PathBuf> {
+        self.variable("HOME").map(|home| Path::new(home).join(".foundry/keystores"))
+    }
+
     /// The file to read, and whether it must be there.
     fn chosen_file(&self) -> Option<(PathBuf, bool)> {
         let named = self.file.clone().or_else(|| self.variable("BACKSTOP_CONFIG").map(PathBuf::from));

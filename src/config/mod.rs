@@ -43,6 +43,8 @@ pub struct Config {
     pub rpc: Rpc,
     pub executor: Executor,
     pub wallet: Wallet,
+    /// The key of the executor's owner, for `sweep`. It belongs on another machine.
+    pub owner: Wallet,
     pub profit: Profit,
     pub fees: FeePolicy,
     pub log: Log,
@@ -144,7 +146,7 @@ pub struct Wallet {
     pub key: Key,
 }
 
-/// Where the signing key is found.
+/// Where a signing key is found.
 #[derive(Clone, Debug)]
 pub enum Key {
     None,

@@ -17,6 +17,8 @@ pub enum Need {
     Live,
     /// Signs and sends the executor's deployment.
     Deploy,
+    /// Signs and sends what moves the executor's holdings, with its owner's key.
+    Sweep,
 }
 
 pub(super) fn require(config: &Config, need: Need) -> Result<(), Mistakes> {
@@ -33,9 +35,12 @@ pub(super) fn require(config: &Config, need: Need) -> Result<(), Mistakes> {
     }
     let has_wallet = !matches!(config.wallet.key, Key::None);
     if matches!(need, Need::Live | Need::Deploy) || (need == Need::Written && has_wallet) {
-        missing.wallet();
+        missing.wallet("wallet", &config.wallet.key);
     }
-    if need == Need::Live {
+    if need == Need::Sweep {
+        missing.wallet("owner", &config.owner.key);
+    }
+    if matches!(need, Need::Live | Need::Sweep) {
         missing.executor("address", config.executor.address.is_none(), "`backstop deploy` prints it");
     }
     if need == Need::Deploy {
@@ -76,20 +81,23 @@ impl Missing<'_> {
         }
     }
 
-    fn wallet(&mut self) {
-        match &self.config.wallet.key {
+    fn wallet(&mut self, table: &str, key: &Key) {
+        match key {
             Key::Environment(_) => {}
             Key::Keystore { path, password_file } => {
-                self.file("wallet.keystore", path);
+                self.file(&format!("{table}.keystore"), path);
                 if let Some(path) = password_file {
-                    self.file("wallet.password_file", path);
+                    self.file(&format!("{table}.password_file"), path);
                 }
             }
-            Key::None => self.say(
-                "wallet",
-                "missing: nothing can be signed; set wallet.keystore and wallet.password_file, or the \
-                 variable BACKSTOP_WALLET__PRIVATE_KEY",
-            ),
+            Key::None => {
+                let variable = keys::variable(&format!("{table}.private_key"));
+                let what = format!(
+                    "missing: nothing can be signed; set {table}.keystore and {table}.password_file, or the \
+                     variable {variable}"
+                );
+                self.say(table, &what);
+            }
         }
     }
 
@@ -97,7 +105,8 @@ impl Missing<'_> {
         if !path.is_file() {
             self.say(
                 key,
-                "there is no such file; relative paths start at the configuration file's directory",
+                "there is no such file; relative paths start at the configuration file's directory, and a \
+                 keystore without a slash is one in ~/.foundry/keystores",
             );
         }
     }

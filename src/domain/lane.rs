@@ -222,6 +222,13 @@ mod tests {
     }
 
     #[test]
+    fn a_receipt_from_beyond_the_head_waits_for_its_block_and_is_no_reason_to_doubt() {
+        check(&[Kind::Execute], 8, true, 6, "nothing");
+        check_doubted(&[Kind::Execute], 8, true, 6, Some(1), "nothing");
+        check(&[Kind::Execute], 9, true, 6, "settle");
+    }
+
+    #[test]
     fn a_nonce_used_by_nobody_we_know_is_foreign_once_receipts_had_time_to_come() {
         check(&[Kind::Execute], 9, false, 6, "doubt");
         check_doubted(&[Kind::Execute], 11, false, 6, Some(9), "doubt");

@@ -172,6 +172,19 @@ impl Net {
             None => Self::Loss(Wei(cost.0.wrapping_sub(gross.0))),
         }
     }
+    /// Both together.
+    ///
+    /// # Errors
+    /// `Overflow` beyond all money.
+    pub fn plus(self, other: Self) -> Result<Self, Overflow> {
+        Ok(match (self, other) {
+            (Self::Gain(a), Self::Gain(b)) => Self::Gain(a.plus(b)?),
+            (Self::Loss(a), Self::Loss(b)) => Self::Loss(a.plus(b)?),
+            (Self::Gain(gain), Self::Loss(loss)) | (Self::Loss(loss), Self::Gain(gain)) => {
+                Self::of(gain, loss)
+            }
+        })
+    }
     /// The gain, or `None` for a loss.
     pub fn gain(self) -> Option<Wei> {
         match self {

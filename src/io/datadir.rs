@@ -108,6 +108,16 @@ impl DataDir {
         self.path.join("journal.db")
     }
 
+    /// What was decided, for people. May be deleted while nothing runs.
+    pub fn history(&self) -> PathBuf {
+        self.path.join("history.db")
+    }
+
+    /// There while nothing new is to be sent.
+    pub fn pause(&self) -> PathBuf {
+        self.path.join("paused")
+    }
+
     fn make_private(&self) -> Result<()> {
         #[cfg(unix)]
         {

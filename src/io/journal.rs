@@ -11,11 +11,14 @@
 //! holds counts as "maybe sent".
 
 mod read;
+mod schema;
 mod store;
 mod types;
 
 pub use read::Reader;
-pub use types::{Attempt, Durable, Entry, Intent, IntentId, Mined, NotDurable, Open, Outcome, Verdict};
+pub use types::{
+    Attempt, Durable, Entry, Errand, Intent, IntentId, Mined, NotDurable, Open, Outcome, Verdict,
+};
 
 use super::signer::Signed;
 use crate::domain::chain::Receipt;
@@ -61,16 +64,17 @@ impl Journal {
         self.ask(move |store| store.record(&intent, signed)).await?
     }
 
-    /// As `record`, for the creation of a contract. `detail` is for people.
+    /// As `record`, for what a command signs. `detail` is for people.
     ///
     /// # Errors
     /// As `record`.
-    pub async fn record_deploy(
+    pub async fn record_errand(
         &self,
+        errand: Errand,
         detail: serde_json::Value,
         signed: Signed,
     ) -> Result<Durable, NotDurable> {
-        self.ask(move |store| store.record_deploy(&detail, signed)).await?
+        self.ask(move |store| store.record_errand(errand, &detail, signed)).await?
     }
 
     /// Adds the same plan signed again at higher fees, on the same nonce.

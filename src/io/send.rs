@@ -68,6 +68,16 @@ impl Rpc {
         let gas: U64 = self.ask("eth_estimateGas", request).await.doing("estimating the deployment")?;
         Ok(Gas(gas.to()))
     }
+
+    /// What a call would take.
+    ///
+    /// # Errors
+    /// Any `Fault`: `revert` tells a contract that refuses from a node that fails.
+    pub async fn call_gas(&self, from: Address, to: Address, data: &[u8]) -> Result<Gas, Fault> {
+        let data = alloy::primitives::Bytes::copy_from_slice(data);
+        let gas: U64 = self.ask("eth_estimateGas", json!([{ "from": from, "to": to, "data": data }])).await?;
+        Ok(Gas(gas.to()))
+    }
 }
 
 /// Nodes have no common code for "I have this one".

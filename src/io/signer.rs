@@ -4,19 +4,22 @@
 //! Nothing that holds the key has `Debug`, `Display`, `Clone` or `Serialize`.
 
 mod keystore;
+pub mod wallet;
 
+use crate::abi::executor::Executor;
 use crate::domain::units::{FeePerGas, Gas};
 use alloy::consensus::{SignableTransaction as _, TxEip1559};
 use alloy::eips::eip2718::Encodable2718 as _;
 use alloy::eips::eip2930::AccessList;
 use alloy::primitives::{Address, B256, Bytes, TxKind, U256, hex};
 use alloy::signers::{SignerSync as _, local::PrivateKeySigner};
+use alloy::sol_types::SolCall as _;
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a bare transfer costs on most chains; `Policy::with_cancel_gas` is for the others.
 const TRANSFER_GAS: Gas = Gas(21_000);
@@ -26,10 +29,27 @@ const MAX_INIT_CODE: usize = 49_152;
 
 /// Where the key comes from.
 pub enum Source {
-    /// A Web3 Secret Storage file (as Foundry and geth write it) and the file with its password.
-    Keystore { path: PathBuf, password_file: PathBuf },
+    /// A Web3 Secret Storage file, as Foundry and geth write it.
+    Keystore { path: PathBuf, password: Password },
     /// 32 bytes of hex out of the environment: seen by whoever may read the process's environment.
     Environment(SecretString),
+}
+
+/// What opens a keystore.
+pub enum Password {
+    /// A file that nobody else may read; a line end behind the password is none of it.
+    File(PathBuf),
+    /// Typed by a person.
+    Typed(SecretString),
+}
+
+/// The calls and creations a policy lets through, beside cancels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum May {
+    Execute,
+    Deploy,
+    /// And no cancels: the owner's nonces are none of the keeper's.
+    Salvage,
 }
 
 /// What this key may sign on which chain. The last line of defence: it holds even when the code above errs.
@@ -40,18 +60,23 @@ pub struct Policy {
     max_fee: FeePerGas,
     max_gas: Gas,
     cancel_gas: Gas,
-    may_deploy: bool,
+    may: May,
 }
 
 impl Policy {
     /// Calls of `executor` (none without one) and cancels, at up to `max_fee` per gas and `max_gas` each.
     pub fn new(chain_id: u64, executor: Option<Address>, max_fee: FeePerGas, max_gas: Gas) -> Self {
-        Self { chain_id, executor, max_fee, max_gas, cancel_gas: TRANSFER_GAS, may_deploy: false }
+        Self { chain_id, executor, max_fee, max_gas, cancel_gas: TRANSFER_GAS, may: May::Execute }
     }
 
     /// Contract creations and cancels, and no call of anything.
     pub fn deploy(chain_id: u64, max_fee: FeePerGas, max_gas: Gas) -> Self {
-        Self { may_deploy: true, ..Self::new(chain_id, None, max_fee, max_gas) }
+        Self { may: May::Deploy, ..Self::new(chain_id, None, max_fee, max_gas) }
+    }
+
+    /// `salvage(address)` of `executor`, and nothing else.
+    pub fn sweep(chain_id: u64, executor: Address, max_fee: FeePerGas, max_gas: Gas) -> Self {
+        Self { may: May::Salvage, ..Self::new(chain_id, Some(executor), max_fee, max_gas) }
     }
 
     /// The gas limit of a cancel, where a bare transfer takes more than 21 000 (Arbitrum, zkSync).
@@ -82,11 +107,16 @@ impl Policy {
             return Err(Refused::AccessList);
         }
         match tx.to {
-            TxKind::Create if !self.may_deploy => Err(Refused::MayNotDeploy),
+            TxKind::Create if self.may != May::Deploy => Err(Refused::MayNotDeploy),
             TxKind::Create if tx.input.is_empty() || tx.input.len() > MAX_INIT_CODE => {
                 Err(Refused::InitCode { bytes: tx.input.len() })
             }
             TxKind::Create => Ok(()),
+            TxKind::Call(to)
+                if self.may == May::Salvage && (Some(to) != self.executor || !is_salvage(&tx.input)) =>
+            {
+                Err(Refused::NotASalvage)
+            }
             TxKind::Call(to) if to == own && tx.input.is_empty() => Ok(()),
             TxKind::Call(to) if to == own => Err(Refused::CallsItself),
             TxKind::Call(to) if Some(to) != self.executor => Err(Refused::NotTheExecutor { to }),
@@ -94,6 +124,11 @@ impl Policy {
             TxKind::Call(_) => Ok(()),
         }
     }
+}
+
+/// Exactly the call `salvage(address)`, as the contract's own decoder takes it.
+fn is_salvage(input: &[u8]) -> bool {
+    Executor::salvageCall::abi_decode_validate(input).is_ok_and(|call| call.abi_encode() == input)
 }
 
 /// What the keeper asks to be signed. There is no way to name a recipient or a value.
@@ -105,6 +140,9 @@ pub enum Request {
     Cancel { nonce: u64, max_fee: FeePerGas, tip: FeePerGas },
     /// A new contract; needs a `Policy::deploy`.
     Deploy { init_code: Bytes, nonce: u64, gas_limit: Gas, max_fee: FeePerGas, tip: FeePerGas },
+    /// All the executor holds of `token` to its receiver; the zero address is the native coin. Needs a
+    /// `Policy::sweep`.
+    Salvage { token: Address, nonce: u64, gas_limit: Gas, max_fee: FeePerGas, tip: FeePerGas },
 }
 
 /// What kind of transaction was signed.
@@ -114,6 +152,7 @@ pub enum Kind {
     Execute,
     Cancel,
     Deploy,
+    Salvage,
 }
 
 /// Why the signer did not sign. The plan is at fault, not the moment: asking again gets the same answer.
@@ -141,6 +180,8 @@ pub enum Refused {
     AccessList,
     #[error("a contract creation, which only the deploy command may sign")]
     MayNotDeploy,
+    #[error("anything but a salvage of the executor, which is all the sweep command may sign")]
+    NotASalvage,
     #[error("init code of {bytes} bytes: between 1 and 49152 are possible")]
     InitCode { bytes: usize },
     #[error("the signature failed: {0}")]
@@ -210,22 +251,7 @@ impl Signer {
     /// or zero.
     pub fn load(source: Source, policy: Policy) -> Result<Self> {
         let key = match source {
-            Source::Keystore { path, password_file } => {
-                let declared = keystore::inspect(&path)?;
-                let password = keystore::read_private(&password_file, "password file")?;
-                let password = password.strip_suffix(b"\n").unwrap_or(&password);
-                let password = password.strip_suffix(b"\r").unwrap_or(password);
-                let key = PrivateKeySigner::decrypt_keystore(&path, password)
-                    .map_err(|error| keystore::not_decrypted(&path, &password_file, &error))?;
-                if let Some(declared) = declared.filter(|declared| *declared != key.address()) {
-                    let found = key.address();
-                    bail!(
-                        "keystore {}: says {declared} but holds the key of {found}: use an unaltered file",
-                        path.display()
-                    );
-                }
-                key
-            }
+            Source::Keystore { path, password } => open(&path, &password)?,
             Source::Environment(secret) => {
                 tracing::warn!(
                     "the key comes from the environment, where others may see it: prefer a keystore file"
@@ -269,6 +295,11 @@ impl Signer {
             Request::Deploy { init_code, nonce, gas_limit, max_fee, tip } => {
                 (Kind::Deploy, TxKind::Create, init_code, nonce, gas_limit, max_fee, tip)
             }
+            Request::Salvage { token, nonce, gas_limit, max_fee, tip } => {
+                let executor = self.policy.executor.ok_or(Refused::NoExecutor)?;
+                let data = Executor::salvageCall { token }.abi_encode().into();
+                (Kind::Salvage, TxKind::Call(executor), data, nonce, gas_limit, max_fee, tip)
+            }
         };
         let tx = TxEip1559 {
             chain_id: self.policy.chain_id,
@@ -290,6 +321,40 @@ impl Signer {
         let signed = tx.into_signed(signature);
         let (hash, raw) = (*signed.hash(), signed.encoded_2718().into());
         Ok(Signed { raw, hash, from: self.address(), chain_id, nonce, max_fee, tip, gas_limit, kind })
+    }
+}
+
+/// Decrypts a keystore, once it has been looked over, and makes sure the key is that of its address.
+fn open(path: &Path, password: &Password) -> Result<PrivateKeySigner> {
+    let declared = keystore::inspect(path)?;
+    let password = password.read()?;
+    let key = PrivateKeySigner::decrypt_keystore(path, password.as_slice())
+        .map_err(|error| keystore::not_decrypted(path, &error))?;
+    if let Some(declared) = declared.filter(|declared| *declared != key.address()) {
+        let found = key.address();
+        bail!(
+            "keystore {}: says {declared} but holds the key of {found}: use an unaltered file",
+            path.display()
+        );
+    }
+    Ok(key)
+}
+
+impl Password {
+    /// Its bytes; wiped when dropped.
+    fn read(&self) -> Result<Zeroizing<Vec<u8>>> {
+        match self {
+            Self::Typed(typed) => Ok(Zeroizing::new(typed.expose_secret().as_bytes().to_vec())),
+            Self::File(path) => {
+                let mut password = keystore::read_private(path, "password file")?;
+                for end in [b'\n', b'\r'] {
+                    if password.last() == Some(&end) {
+                        password.pop();
+                    }
+                }
+                Ok(password)
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
-//! Opens the SQLite files of both stores: private, in WAL mode, checked, and of a schema we know.
-//! What the tables mean, and what to do about a damaged file, is left to `index` and `journal`.
+//! Opens the SQLite files of all stores: private, in WAL mode, checked, and of a schema we know.
+//! What the tables mean, and what to do about a damaged file, is left to `index`, `journal` and `history`.
 
+use crate::domain::units::{Net, Wei};
 use alloy::primitives::{Address, B256};
 use eyre::{Report, Result, WrapErr as _, bail, eyre};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, types::Type};
@@ -17,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a store's file looks like.
 pub(super) struct Shape {
-    /// What people call it: "index", "journal".
+    /// What people call it: "index", "journal", "history".
     pub name: &'static str,
     /// `PRAGMA application_id`: tells our files from somebody else's.
     pub id: i32,
@@ -304,6 +305,16 @@ where
     T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
 {
     row.get::<_, String>(column)?.parse().map_err(|error: T::Err| unreadable(error))
+}
+
+/// Reads what `Net` shows: a loss has a minus.
+pub(super) fn net(row: &Row<'_>, column: &str) -> rusqlite::Result<Net> {
+    let text: String = row.get(column)?;
+    match text.strip_prefix('-') {
+        Some(loss) => loss.parse().map(|wei| Net::Loss(Wei(wei))),
+        None => text.parse().map(|wei| Net::Gain(Wei(wei))),
+    }
+    .map_err(unreadable)
 }
 
 /// A cell that does not hold what this build wrote.

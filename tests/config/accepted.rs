@@ -52,7 +52,7 @@ fn paths_start_where_they_were_written() {
     std::fs::create_dir(&below).unwrap();
     std::fs::write(
         below.join("b.toml"),
-        format!("{BASE}[wallet]\nkeystore = \"key.json\"\npassword_file = \"~/p\""),
+        format!("{BASE}[wallet]\nkeystore = \"./key.json\"\npassword_file = \"~/p\""),
     )
     .unwrap();
     given.sources.file = Some("etc/b.toml".into());
@@ -60,6 +60,24 @@ fn paths_start_where_they_were_written() {
     assert_eq!(config.datadir, given.directory.path().join("data"));
     let Key::Keystore { path, password_file } = config.wallet.key else { panic!("no keystore") };
     assert_eq!((path, password_file), (below.join("key.json"), Some(given.directory.path().join("home/p"))));
+}
+
+#[test]
+fn a_keystore_without_a_slash_is_one_of_foundrys() {
+    let given = no_file()
+        .variable("BACKSTOP_OWNER__KEYSTORE", "cold")
+        .variable("BACKSTOP_WALLET__KEYSTORE", "keys/hot")
+        .variable("BACKSTOP_RPC__HTTP", "http://127.0.0.1:8545")
+        .variable("BACKSTOP_MARKETS__V30__CHAIN_ID", "5")
+        .variable("BACKSTOP_MARKETS__V30__ADDRESSES_PROVIDER", ACCOUNT);
+    let config = given.config();
+    let at = |key: Key| match key {
+        Key::Keystore { path, password_file: None } => path,
+        other => panic!("{other:?}"),
+    };
+    let root = given.directory.path();
+    assert_eq!(at(config.owner.key), root.join("home/.foundry/keystores/cold"));
+    assert_eq!(at(config.wallet.key), root.join("keys/hot"));
 }
 
 #[test]

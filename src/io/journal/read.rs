@@ -1,10 +1,11 @@
 //! Reads the journal back: for recovery and history, in the daemon or next to it. Writing is left to `store`.
 
 use super::super::signer::Kind;
-use super::super::sqlite::{self, address, decimal, explain, hash, int, number, unreadable};
-use super::store::{SHAPE, said};
-use super::types::{Attempt, Durable, Entry, Intent, IntentId, Mined, Open, Outcome, Verdict};
-use crate::domain::units::{Amount, FeePerGas, Gas, Net, Wei};
+use super::super::sqlite::{self, address, decimal, explain, hash, int, net, number, unreadable};
+use super::schema::SHAPE;
+use super::store::said;
+use super::types::{Attempt, Durable, Entry, Errand, Intent, IntentId, Mined, Open, Outcome, Verdict};
+use crate::domain::units::{Amount, FeePerGas, Gas, Wei};
 use alloy::primitives::{Address, Bytes, keccak256};
 use eyre::{Result, WrapErr as _, ensure};
 use rusqlite::{Connection, Row, params};
@@ -64,6 +65,7 @@ pub(super) fn unfinished(db: &Connection, path: &Path) -> Result<Vec<Open>> {
                     from,
                     nonce: number(row, "nonce")?,
                     intent: intent(row)?,
+                    errand: errand(row)?,
                     attempts: Vec::new(),
                 })
             })?
@@ -113,6 +115,10 @@ fn entry(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Entry> {
         from: address(row, "sender")?,
         nonce: number(row, "nonce")?,
         intent: intent(row)?,
+        errand: match errand(row)? {
+            Some(errand) => Some((errand, decimal(row, "detail")?)),
+            None => None,
+        },
         attempts: row.get("attempts")?,
         hash,
         mined,
@@ -161,9 +167,17 @@ fn attempts(db: &Connection, intent: IntentId) -> rusqlite::Result<Vec<Attempt>>
         .collect()
 }
 
-/// `None` where the row is of a deployment.
+/// `None` where the row is of a liquidation.
+fn errand(row: &Row<'_>) -> rusqlite::Result<Option<Errand>> {
+    match row.get_ref("purpose")?.as_str()? {
+        "liquidate" => Ok(None),
+        errand => named(Errand::ALL, Errand::as_str, errand).map(Some),
+    }
+}
+
+/// `None` where the row is of an errand.
 fn intent(row: &Row<'_>) -> rusqlite::Result<Option<Intent>> {
-    if row.get_ref("purpose")?.as_str()? == "deploy" {
+    if errand(row)?.is_some() {
         return Ok(None);
     }
     Ok(Some(Intent {
@@ -201,22 +215,17 @@ fn verdict(row: &Row<'_>) -> rusqlite::Result<Option<Verdict>> {
     Ok(Some(Verdict {
         outcome: named(Outcome::ALL, Outcome::as_str, &outcome)?,
         realised_gross: Wei(decimal(row, "realised_gross")?),
-        realised_net: net(&row.get::<_, String>("realised_net")?)?,
+        realised_net: net(row, "realised_net")?,
         gas_used: Gas(number(row, "spent")?),
     }))
 }
 
-/// Reads what `Net` shows: a loss has a minus.
-fn net(text: &str) -> rusqlite::Result<Net> {
-    match text.strip_prefix('-') {
-        Some(loss) => loss.parse().map(|wei| Net::Loss(Wei(wei))),
-        None => text.parse().map(|wei| Net::Gain(Wei(wei))),
-    }
-    .map_err(unreadable)
-}
-
 fn kind(row: &Row<'_>) -> rusqlite::Result<Kind> {
-    named([Kind::Execute, Kind::Cancel, Kind::Deploy], kind_name, row.get_ref("kind")?.as_str()?)
+    named(
+        [Kind::Execute, Kind::Cancel, Kind::Deploy, Kind::Salvage],
+        kind_name,
+        row.get_ref("kind")?.as_str()?,
+    )
 }
 
 pub(super) fn kind_name(kind: Kind) -> &'static str {
@@ -224,6 +233,7 @@ pub(super) fn kind_name(kind: Kind) -> &'static str {
         Kind::Execute => "execute",
         Kind::Cancel => "cancel",
         Kind::Deploy => "deploy",
+        Kind::Salvage => "salvage",
     }
 }
 

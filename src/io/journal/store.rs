@@ -1,87 +1,14 @@
 //! The journal's tables and its one writer. Everything here blocks; `journal` gives it a thread.
 
 use super::super::signer::{Kind, Signed};
-use super::super::sqlite::{self, Shape, Synchronous, Trouble, explain, int};
+use super::super::sqlite::{self, Trouble, explain, int};
 use super::read;
-use super::types::{Durable, Entry, Intent, IntentId, Mined, NotDurable, Open, Outcome, Verdict};
+use super::schema::SHAPE;
+use super::types::{Durable, Entry, Errand, Intent, IntentId, Mined, NotDurable, Open, Outcome, Verdict};
 use alloy::primitives::{Address, B256, keccak256};
 use eyre::{Report, Result, WrapErr as _, ensure, eyre};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use std::path::{Path, PathBuf};
-
-/// One file holds one chain, so `sender` and `nonce` stand for (chain, sender, nonce). Times are the
-/// database's own and only for people.
-pub(super) const SHAPE: Shape = Shape {
-    name: "journal",
-    id: 0x6273_6a6c, // "bsjl"
-    synchronous: Synchronous::Full,
-    steps: &["
-        CREATE TABLE meta (
-            id       INTEGER PRIMARY KEY CHECK (id = 1),
-            chain_id INTEGER NOT NULL
-        ) STRICT;
-        CREATE TABLE intent (
-            id               INTEGER PRIMARY KEY AUTOINCREMENT,
-            at               INTEGER NOT NULL DEFAULT (unixepoch()),
-            sender           BLOB NOT NULL,
-            nonce            INTEGER NOT NULL,
-            purpose          TEXT NOT NULL CHECK (purpose IN ('liquidate', 'deploy')),
-            settled          INTEGER NOT NULL DEFAULT 0,
-            market           TEXT,
-            account          BLOB,
-            debt_asset       BLOB,
-            collateral_asset BLOB,
-            repay            TEXT,
-            block            INTEGER,
-            deadline_block   INTEGER,
-            promised_gross   TEXT,
-            promised_gas     INTEGER,
-            promised_net     TEXT,
-            detail           TEXT NOT NULL
-        ) STRICT;
-        CREATE UNIQUE INDEX one_in_flight ON intent (sender) WHERE settled = 0;
-        CREATE TABLE attempt (
-            hash      BLOB PRIMARY KEY,
-            intent    INTEGER NOT NULL REFERENCES intent,
-            at        INTEGER NOT NULL DEFAULT (unixepoch()),
-            sender    BLOB NOT NULL,
-            nonce     INTEGER NOT NULL,
-            seq       INTEGER NOT NULL,
-            kind      TEXT NOT NULL CHECK (kind IN ('execute', 'cancel', 'deploy')),
-            max_fee   TEXT NOT NULL,
-            tip       TEXT NOT NULL,
-            gas_limit INTEGER NOT NULL,
-            raw       BLOB NOT NULL,
-            UNIQUE (sender, nonce, seq)
-        ) STRICT;
-        CREATE INDEX attempts_of ON attempt (intent);
-        CREATE TABLE broadcast (
-            id      INTEGER PRIMARY KEY,
-            hash    BLOB NOT NULL REFERENCES attempt,
-            at      INTEGER NOT NULL DEFAULT (unixepoch()),
-            outcome TEXT NOT NULL
-        ) STRICT;
-        CREATE TABLE receipt (
-            id         INTEGER PRIMARY KEY AUTOINCREMENT,
-            hash       BLOB NOT NULL REFERENCES attempt,
-            at         INTEGER NOT NULL DEFAULT (unixepoch()),
-            block      INTEGER NOT NULL,
-            block_hash BLOB NOT NULL,
-            succeeded  INTEGER NOT NULL,
-            gas_used   INTEGER NOT NULL,
-            gas_price  TEXT NOT NULL,
-            UNIQUE (hash, block_hash)
-        ) STRICT;
-        CREATE TABLE verdict (
-            intent         INTEGER PRIMARY KEY REFERENCES intent,
-            at             INTEGER NOT NULL DEFAULT (unixepoch()),
-            outcome        TEXT NOT NULL,
-            realised_gross TEXT NOT NULL,
-            realised_net   TEXT NOT NULL,
-            gas_used       INTEGER NOT NULL
-        ) STRICT;
-    "],
-};
 
 pub(super) struct Store {
     pub(super) db: Connection,
@@ -130,15 +57,21 @@ impl Store {
         })
     }
 
-    pub(super) fn record_deploy(
+    /// What is signed by a command for people: no plan, only a sentence about it.
+    pub(super) fn record_errand(
         &mut self,
+        errand: Errand,
         detail: &serde_json::Value,
         signed: Signed,
     ) -> Result<Durable, NotDurable> {
-        self.begin(Kind::Deploy, signed, |tx, signed| {
+        let kind = match errand {
+            Errand::Deploy => Kind::Deploy,
+            Errand::Sweep => Kind::Salvage,
+        };
+        self.begin(kind, signed, |tx, signed| {
             tx.execute(
-                "INSERT INTO intent (purpose, sender, nonce, detail) VALUES ('deploy', ?1, ?2, ?3)",
-                params![signed.from().as_slice(), int(signed.nonce())?, detail.to_string()],
+                "INSERT INTO intent (purpose, sender, nonce, detail) VALUES (?1, ?2, ?3, ?4)",
+                params![errand.as_str(), signed.from().as_slice(), int(signed.nonce())?, detail.to_string()],
             )
         })
     }

@@ -2,6 +2,7 @@
 //! the files as they lie on the disk, or a process that really aborts.
 
 mod disk;
+mod migrate;
 
 use super::super::signer::{Policy, Request, Signer, Source};
 use super::*;
@@ -238,7 +239,7 @@ async fn what_does_not_belong_is_refused() {
     refused(journal.record(plan(), execute(&key(10, 0x11), 5, 10)).await, "for chain 10");
     refused(journal.record(plan(), cancel(&bench.signer, 5, 10)).await, "Cancel where Execute belongs");
     refused(
-        journal.record_deploy(serde_json::json!({}), bench.execute(5)).await,
+        journal.record_errand(Errand::Deploy, serde_json::json!({}), bench.execute(5)).await,
         "Execute where Deploy belongs",
     );
     refused(journal.record_cancel(IntentId(1), cancel(&bench.signer, 5, 10)).await, "unknown");
@@ -323,7 +324,10 @@ async fn a_deployment_is_journaled_like_a_plan() {
     let init_code = Bytes::from_static(&[0x60]);
     let signed = deployer.sign(Request::Deploy { init_code, nonce: 0, gas_limit, max_fee, tip }).unwrap();
     let journal = bench.open();
-    let durable = journal.record_deploy(serde_json::json!({ "contract": "Executor" }), signed).await.unwrap();
+    let durable = journal
+        .record_errand(Errand::Deploy, serde_json::json!({ "contract": "Executor" }), signed)
+        .await
+        .unwrap();
     bench.check_unfinished(&[&durable]).await;
     assert!(journal.unfinished().await.unwrap()[0].intent.is_none());
     assert!(matches!(journal.record(plan(), bench.execute(1)).await, Err(NotDurable::InFlight { .. })));

@@ -18,6 +18,27 @@ impl fmt::Display for IntentId {
     }
 }
 
+/// What is signed by a command of its own, for the person who typed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Errand {
+    /// The creation of the executor.
+    Deploy,
+    /// A token out of the executor, signed by its owner.
+    Sweep,
+}
+
+impl Errand {
+    pub(super) const ALL: [Self; 2] = [Self::Deploy, Self::Sweep];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deploy => "deploy",
+            Self::Sweep => "sweep",
+        }
+    }
+}
+
 /// What a plan promised when it was signed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Intent {
@@ -108,8 +129,10 @@ pub struct Open {
     pub id: IntentId,
     pub from: Address,
     pub nonce: u64,
-    /// `None`: the creation of a contract.
+    /// `None`: an errand.
     pub intent: Option<Intent>,
+    /// `None`: a liquidation.
+    pub errand: Option<Errand>,
     /// In the order they were signed; never empty.
     pub attempts: Vec<Attempt>,
 }
@@ -173,8 +196,10 @@ pub struct Entry {
     pub at: u64,
     pub from: Address,
     pub nonce: u64,
-    /// `None`: the creation of a contract.
+    /// `None`: an errand.
     pub intent: Option<Intent>,
+    /// With what explains it to people. `None`: a liquidation.
+    pub errand: Option<(Errand, serde_json::Value)>,
     /// How many transactions were signed for it.
     pub attempts: u32,
     /// The transaction that was mined last, or else the one signed last.

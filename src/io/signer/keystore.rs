@@ -178,10 +178,10 @@ fn is_root() -> bool {
 }
 
 /// After `inspect`, only the password is left to be wrong; anything else is passed on as it is.
-pub(super) fn not_decrypted(path: &Path, password_file: &Path, error: &LocalSignerError) -> Report {
-    let (path, password_file) = (path.display(), password_file.display());
+pub(super) fn not_decrypted(path: &Path, error: &LocalSignerError) -> Report {
+    let path = path.display();
     match error.to_string().as_str() {
-        "Mac Mismatch" => eyre!("keystore {path}: the password in {password_file} is wrong"),
+        "Mac Mismatch" => eyre!("keystore {path}: the password is wrong"),
         other => eyre!("keystore {path}: cannot be decrypted: {other}"),
     }
 }

@@ -175,7 +175,7 @@ impl Files {
         self.write("key", &json.to_string());
     }
     fn source(&self) -> Source {
-        Source::Keystore { path: self.path("key"), password_file: self.path("password") }
+        Source::Keystore { path: self.path("key"), password: Password::File(self.path("password")) }
     }
 }
 
@@ -285,4 +285,36 @@ fn a_hardened_process_dumps_no_core() {
     let limits = fs::read_to_string("/proc/self/limits").unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "{core}");
+}
+
+#[test]
+fn a_sweeping_key_salvages_and_does_nothing_else() {
+    let sweep = Policy::sweep(1, EXECUTOR, FeePerGas(40 * GWEI), Gas(2_000_000));
+    let call = |token: Address| Bytes::from(Executor::salvageCall { token }.abi_encode());
+    let salvage = call(Address::repeat_byte(7));
+    let with = |input: Bytes| move |tx: &mut TxEip1559| tx.input = input;
+    check(&sweep, with(salvage.clone()), Ok(()));
+    check(&sweep, with(call(Address::ZERO)), Ok(()));
+    check(&sweep, |_| {}, Err(Refused::NotASalvage));
+    check(&sweep, with([salvage.as_ref(), &[0]].concat().into()), Err(Refused::NotASalvage));
+    check(&sweep, with(salvage[..35].to_vec().into()), Err(Refused::NotASalvage));
+    let mut dirty = salvage.to_vec();
+    dirty[4] = 1;
+    check(&sweep, with(dirty.into()), Err(Refused::NotASalvage));
+    let grant = Executor::setRolesCall { targets: vec![OWN], bits: vec![U256::ONE] }.abi_encode();
+    check(&sweep, with(grant.into()), Err(Refused::NotASalvage));
+    let elsewhere = |tx: &mut TxEip1559| (tx.to, tx.input) = (TxKind::Call(OWN), salvage.clone());
+    check(&sweep, elsewhere, Err(Refused::NotASalvage));
+    check(&sweep, |tx| (tx.to, tx.input) = (TxKind::Call(OWN), Bytes::new()), Err(Refused::NotASalvage));
+    check(&sweep, |tx| tx.to = TxKind::Create, Err(Refused::MayNotDeploy));
+    let signed = signer(sweep)
+        .sign(Request::Salvage {
+            token: Address::ZERO,
+            nonce: 3,
+            gas_limit: Gas(90_000),
+            max_fee: FeePerGas(9),
+            tip: FeePerGas(1),
+        })
+        .unwrap();
+    assert_eq!((signed.kind(), signed.nonce()), (Kind::Salvage, 3));
 }
