@@ -103,7 +103,7 @@ fn operator(url: &str, held: Held) -> Operator {
     let folder = tempfile::tempdir().unwrap();
     let wallet = match held {
         Held::Environment => "",
-        Held::Keystore => "[wallet]\nkeystore = \"key.json\"\npassword_file = \"password\"\n",
+        Held::Keystore => "[wallet]\nkeystore = \"./key.json\"\npassword_file = \"password\"\n",
     };
     let text = format!(
         "mode = \"live\"\nmarket = \"ethereum\"\ndatadir = \"data\"\n[rpc]\nhttp = \"{url}\"\nws = \"{}\"\n\
@@ -233,7 +233,7 @@ fn no_mistake_tells_a_secret() {
         format!("[executor]\naddress = \"{KEY}\"\nowner = \"{url}\"\n"),
         format!("[wallet]\nprivate_key = \"{KEY}\"\n"),
         format!("[wallet]\nkeystore = \"{KEY}\"\n"),
-        format!("[wallet]\nkeystore = \"key.json\"\npassword_file = \"0x{KEY}\"\n"),
+        format!("[wallet]\nkeystore = \"./key.json\"\npassword_file = \"0x{KEY}\"\n"),
         format!("[fees]\nmax_fee = \"{KEY} gwei\"\n[profit]\nminimum_wei = \"0x{KEY}\"\n"),
         format!(
             "market = \"{KEY}\"\n[markets.m]\nchain_id = \"{url}\"\naddresses_provider = \"${{HOME}}{url}\"\n"

@@ -329,8 +329,9 @@ fn each_command_asks_for_what_it_needs() {
         "backstop.toml:7: wallet.keystore: there is no such file",
         "executor.owner: missing",
         "executor.receiver: missing",
+        "markets.v30.route: missing",
     ];
-    check_all(&deploy, Need::Deploy, 3, &phrases);
+    check_all(&deploy, Need::Deploy, 4, &phrases);
     let ready =
         with(&format!("[executor]\naddress = \"{ACCOUNT}\"\n[wallet]\nkeystore = \"./key.json\"\n{ROUTE}"));
     assert_eq!(ready.beside("key.json", "{}").config().require(Need::Live), Ok(()));
