@@ -195,10 +195,10 @@ async fn faults_of_the_wallet_and_the_executor() -> Result<()> {
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     }
     stand.set("BACKSTOP_WALLET__PASSWORD_FILE", "word");
-    with(&mut stand, "wallet.keystore", "damaged.json", |stand| {
+    with(&mut stand, "wallet.keystore", "./damaged.json", |stand| {
         check(stand, "damaged keystore", ("fail", "wallet"), "not a keystore", 3)
     })?;
-    with(&mut stand, "wallet.keystore", "nowhere.json", |stand| {
+    with(&mut stand, "wallet.keystore", "./nowhere.json", |stand| {
         check(stand, "no keystore", ("fail", "wallet"), "no such file", 3)
     })
 }
