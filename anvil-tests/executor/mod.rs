@@ -4,15 +4,21 @@
 mod bounds;
 mod callbacks;
 mod code;
+mod counterparties;
 mod doubles;
 mod lists;
+mod markets;
 mod mutations;
 mod paths;
 mod pools;
 mod positions;
+mod quirks;
+mod reentry;
 mod roles;
 mod stage;
 mod tokens;
+mod trace;
+mod zoo;
 
 pub use backstop::abi::executor::Executor;
 pub use positions::{Shape, WETH_FOR_USDC};

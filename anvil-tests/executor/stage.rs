@@ -100,6 +100,17 @@ impl Stage {
         Ok(())
     }
 
+    /// Who builds the next blocks.
+    pub async fn set_builder(&self, builder: Address) -> Result<()> {
+        let _: serde_json::Value = self
+            .fork
+            .provider
+            .raw_request("anvil_setCoinbase".into(), (builder,))
+            .await
+            .wrap_err("coinbase")?;
+        Ok(())
+    }
+
     // ---- calls ---------------------------------------------------------------------------------------------------
 
     /// What a call to `to` would answer now.

@@ -8,9 +8,10 @@ use eyre::{Result, ensure};
 
 use super::{
     Executor, OPERATOR, OWNER, RECEIVER, Stage, WETH_FOR_USDC,
-    doubles::{Spoofer, Token},
+    doubles::Spoofer,
     positions::{Form, Funding, borrower},
     stage::events,
+    zoo::{FALSE, FEE, KEEPS, PLAIN, RACE, SILENT, Zoo},
 };
 
 /// What the lenders of this file hold, and what a leg repays.
@@ -19,7 +20,7 @@ const LENT: u64 = 1_000_000;
 const SEIZED: u64 = 1_100_000;
 
 /// A lender that lends, and pays collateral, in tokens it was given.
-async fn lender_with(stage: &Stage, token: Token) -> Result<Spoofer> {
+pub async fn lender_with(stage: &Stage, token: Zoo) -> Result<Spoofer> {
     let lender = Spoofer::deploy(stage).await?;
     stage.set_role(lender.0, 2).await?;
     token.mint(stage, lender.0, U256::from(STOCK)).await?;
@@ -28,7 +29,7 @@ async fn lender_with(stage: &Stage, token: Token) -> Result<Spoofer> {
 }
 
 /// One token is debt, collateral and profit.
-fn plan_in(token: Token, lender: Spoofer) -> Executor::Plan {
+pub fn plan_in(token: Zoo, lender: Spoofer) -> Executor::Plan {
     let leg = Executor::Leg {
         lender: lender.0,
         collateral: token.0,
@@ -113,8 +114,8 @@ async fn a_donation_does_not_repay_a_loan() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_eats_into_what_was_here_is_undone() -> Result<()> {
     let stage = Stage::new().await?;
-    let token = Token::listed(&stage, "ShrinkingToken").await?;
-    let money = Token::listed(&stage, "NoReturnToken").await?;
+    let token = Zoo::listed(&stage, PLAIN).await?;
+    let money = Zoo::listed(&stage, SILENT | RACE).await?;
     let lender = lender_with(&stage, money).await?;
     token.mint(&stage, lender.0, U256::from(STOCK)).await?;
     token.mint(&stage, stage.executor, U256::from(10)).await?;
@@ -124,10 +125,10 @@ async fn a_run_that_eats_into_what_was_here_is_undone() -> Result<()> {
     plan.legs[0].collateral = token.0;
     plan.legs[0].repay = U256::ZERO;
     lender.seizes(&stage, U256::ZERO).await?;
-    token.loses(&stage, U256::from(3)).await?;
+    token.rounds(&stage, -3, 0).await?;
     let spent = Executor::DonationSpent { token: token.0, before: U256::from(10), left: U256::from(7) };
     stage.refuses_plan("three units", &plan, spent).await?;
-    token.loses(&stage, U256::from(2)).await?;
+    token.rounds(&stage, -2, 0).await?;
     let call = Executor::executeCall { plan };
     let answer = stage.ask(OPERATOR, stage.executor, alloy::sol_types::SolCall::abi_encode(&call)).await?;
     ensure!(answer.is_ok(), "two units: {}", super::stage::words(&answer.err().unwrap_or_default()));
@@ -140,20 +141,20 @@ async fn a_run_that_eats_into_what_was_here_is_undone() -> Result<()> {
 async fn the_owner_salvages_anything_to_the_receiver() -> Result<()> {
     let stage = Stage::new().await?;
     let salvage = |token| Executor::salvageCall { token };
-    for name in ["NoReturnToken", "FeeToken", "FalseToken"] {
-        let token = Token::unlisted(&stage, name).await?;
+    for quirks in [SILENT | RACE, FEE, FALSE] {
+        let token = Zoo::unlisted(&stage, quirks).await?;
         token.mint(&stage, stage.executor, U256::from(1_000)).await?;
-        if name == "FalseToken" {
+        if quirks == FALSE {
             let refused = Executor::TokenRefused { token: token.0 };
             stage.refuses("a token that says no", OWNER, &salvage(token.0), refused).await?;
-            token.kind(&stage, true).await?;
+            token.becomes(&stage, PLAIN, Address::ZERO).await?;
         }
         let receipt = stage.send(OWNER, &salvage(token.0)).await?;
         let [event] = &events::<Executor::Salvaged>(&receipt)[..] else { eyre::bail!("no event") };
         ensure!((event.token, event.amount) == (token.0, U256::from(1_000)));
         let arrived = stage.balance(token.0, RECEIVER).await?;
-        let expected = if name == "FeeToken" { 900 } else { 1_000 };
-        ensure!(arrived == U256::from(expected), "{name}: {arrived}");
+        let expected = if quirks == FEE { 900 } else { 1_000 };
+        ensure!(arrived == U256::from(expected), "{quirks}: {arrived}");
         ensure!(stage.balance(token.0, stage.executor).await?.is_zero());
     }
     let amount = stage.fork.amount("WBTC", 3_000)?;
@@ -179,7 +180,7 @@ async fn the_owner_salvages_anything_to_the_receiver() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_answers_nothing_and_a_planted_allowance_are_overcome() -> Result<()> {
     let stage = Stage::new().await?;
-    let token = Token::listed(&stage, "NoReturnToken").await?;
+    let token = Zoo::listed(&stage, SILENT | RACE).await?;
     let lender = lender_with(&stage, token).await?;
     let plan = plan_in(token, lender);
     for planted in [0, 7, u64::MAX] {
@@ -195,11 +196,11 @@ async fn a_token_that_answers_nothing_and_a_planted_allowance_are_overcome() -> 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_says_no_undoes_the_run() -> Result<()> {
     let stage = Stage::new().await?;
-    let token = Token::listed(&stage, "FalseToken").await?;
+    let token = Zoo::listed(&stage, FALSE).await?;
     let lender = lender_with(&stage, token).await?;
     let plan = plan_in(token, lender);
     stage.refuses_plan("false", &plan, Executor::TokenRefused { token: token.0 }).await?;
-    token.kind(&stage, true).await?;
+    token.becomes(&stage, PLAIN, Address::ZERO).await?;
     stage.run(&plan).await?;
     Ok(())
 }
@@ -208,8 +209,8 @@ async fn a_token_that_says_no_undoes_the_run() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_loses_on_the_way_counts_as_what_arrives() -> Result<()> {
     let stage = Stage::new().await?;
-    let fee = Token::listed(&stage, "FeeToken").await?;
-    let money = Token::listed(&stage, "NoReturnToken").await?;
+    let fee = Zoo::listed(&stage, FEE).await?;
+    let money = Zoo::listed(&stage, SILENT | RACE).await?;
     let lender = lender_with(&stage, money).await?;
     fee.mint(&stage, lender.0, U256::from(STOCK)).await?;
     let mut seizing = plan_in(money, lender);
@@ -232,13 +233,13 @@ async fn a_token_that_loses_on_the_way_counts_as_what_arrives() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_keeps_what_it_says_it_sent_undoes_the_run() -> Result<()> {
     let stage = Stage::new().await?;
-    let lying = Token::listed(&stage, "LyingToken").await?;
-    let money = Token::listed(&stage, "NoReturnToken").await?;
+    let lying = Zoo::listed(&stage, PLAIN).await?;
+    let money = Zoo::listed(&stage, SILENT | RACE).await?;
     let lender = lender_with(&stage, money).await?;
     lying.mint(&stage, lender.0, U256::from(STOCK)).await?;
     let mut plan = plan_in(money, lender);
     (plan.legs[0].collateral, plan.profitToken, plan.legs[0].repay) = (lying.0, lying.0, U256::ZERO);
     stage.run(&plan).await?;
-    lying.lies_to(&stage, stage.executor).await?;
+    lying.becomes(&stage, KEEPS, stage.executor).await?;
     stage.refuses_plan("a lie", &plan, Executor::TokenRefused { token: lying.0 }).await
 }
