@@ -119,7 +119,7 @@ async fn the_list_takes_one_role_an_address_and_never_the_receiver_or_itself() -
         }
     }
     stage.refuses("nobody", OWNER, &set(&[Address::ZERO], &[32]), Executor::ZeroAddress {}).await?;
-    let differ = Executor::LengthsDiffer { targets: U256::from(1), bits: U256::from(2) };
+    let differ = Executor::LengthsDiffer { one: U256::from(1), other: U256::from(2) };
     stage.refuses("lengths", OWNER, &set(&[STRANGER], &[1, 2]), differ).await?;
     // One bad row undoes the good ones before it.
     ensure!(stage.send(OWNER, &set(&[STRANGER, RECEIVER], &[32, 32])).await.is_err());

@@ -7,6 +7,7 @@ mod code;
 mod counterparties;
 mod doubles;
 mod lists;
+mod many;
 mod markets;
 mod mutations;
 mod paths;

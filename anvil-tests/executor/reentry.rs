@@ -46,6 +46,7 @@ impl Intrusion {
         let execute = Executor::executeCall { plan: plan.clone() }.abi_encode();
         let many = Executor::executeManyCall {
             plans: vec![plan.clone()],
+            most: vec![U256::MAX],
             profitToken: plan.profitToken,
             minProfit: U256::ZERO,
         };
@@ -91,6 +92,10 @@ impl Intrusion {
             refusals.push(Executor::NotPendingOwner { account: intruder }.abi_encode());
         }
         Ok(Self { calls, refusals, direct: count })
+    }
+
+    pub fn refusals(&self) -> &[Vec<u8>] {
+        &self.refusals
     }
 
     /// Makes the intruder what it is to be, and gives it its orders.

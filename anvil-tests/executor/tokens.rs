@@ -3,14 +3,16 @@
 use alloy::{
     primitives::{Address, U256, utils::parse_ether},
     providers::Provider,
+    sol_types::SolCall,
 };
+use backstop::domain::executor::Role;
 use eyre::{Result, ensure};
 
 use super::{
-    Executor, OPERATOR, OWNER, RECEIVER, Stage, WETH_FOR_USDC,
+    Executor, OPERATOR, OWNER, RECEIVER, SUCCESSOR, Stage, WETH_FOR_USDC,
     doubles::Spoofer,
     positions::{Form, Funding, borrower},
-    stage::events,
+    stage::{events, words},
     zoo::{FALSE, FEE, KEEPS, PLAIN, RACE, SILENT, Zoo},
 };
 
@@ -130,8 +132,8 @@ async fn a_run_that_eats_into_what_was_here_is_undone() -> Result<()> {
     stage.refuses_plan("three units", &plan, spent).await?;
     token.rounds(&stage, -2, 0).await?;
     let call = Executor::executeCall { plan };
-    let answer = stage.ask(OPERATOR, stage.executor, alloy::sol_types::SolCall::abi_encode(&call)).await?;
-    ensure!(answer.is_ok(), "two units: {}", super::stage::words(&answer.err().unwrap_or_default()));
+    let answer = stage.ask(OPERATOR, stage.executor, call.abi_encode()).await?;
+    ensure!(answer.is_ok(), "two units: {}", words(&answer.err().unwrap_or_default()));
     Ok(())
 }
 
@@ -172,6 +174,65 @@ async fn the_owner_salvages_anything_to_the_receiver() -> Result<()> {
 
     let empty = Address::with_last_byte(0x77);
     stage.refuses("no token", OWNER, &salvage(empty), Executor::BadAnswer { target: empty }).await
+}
+
+/// A defect found by these tests: the event said that all had left, because all had been asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_salvage_says_what_left_and_not_what_was_asked_for() -> Result<()> {
+    let stage = Stage::new().await?;
+    let token = Zoo::unlisted(&stage, PLAIN).await?;
+    token.mint(&stage, stage.executor, U256::from(1_000)).await?;
+    let salvage = Executor::salvageCall { token: token.0 };
+    for (quirks, left) in [(KEEPS, 0), (PLAIN, 1_000)] {
+        token.becomes(&stage, quirks, stage.executor).await?;
+        let before = stage.balance(token.0, stage.executor).await?;
+        let receipt = stage.send(OWNER, &salvage).await?;
+        let amount = events::<Executor::Salvaged>(&receipt)[0].amount;
+        let after = stage.balance(token.0, stage.executor).await?;
+        ensure!(
+            amount == U256::from(left) && before - after == amount,
+            "{amount} said, {before} became {after}"
+        );
+    }
+    Ok(())
+}
+
+/// T9, T10: where the token lets nothing through, nothing is lost but time. What it holds of ours waits until it is free;
+/// where the receiver is blocked for good, another deployment with another receiver runs on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_token_has_blocked_waits_for_its_salvage() -> Result<()> {
+    let mut stage = Stage::new().await?;
+    let token = Zoo::listed(&stage, PLAIN).await?;
+    let lender = lender_with(&stage, token).await?;
+    let plan = plan_in(token, lender);
+    let stray = U256::from(1_000);
+    let salvage = Executor::salvageCall { token: token.0 };
+    token.mint(&stage, stage.executor, stray).await?;
+    for blocked in [stage.executor, RECEIVER] {
+        token.block(&stage, blocked, true).await?;
+        for attempt in [Executor::executeCall { plan: plan.clone() }.abi_encode(), salvage.abi_encode()] {
+            let from = if attempt[..4] == Executor::salvageCall::SELECTOR { OWNER } else { OPERATOR };
+            let said = words(&stage.ask(from, stage.executor, attempt).await?.err().unwrap_or_default());
+            ensure!(said.contains("blocked"), "{blocked}: {said}");
+        }
+        stage.fails_in_the_block(&plan).await?;
+        ensure!(stage.balance(token.0, stage.executor).await? == stray);
+        token.block(&stage, blocked, false).await?;
+    }
+    let snapshot = stage.fork.snapshot().await?;
+    stage.send(OWNER, &salvage).await?;
+    ensure!(stage.balance(token.0, RECEIVER).await? == stray, "free again");
+    stage.fork.revert(snapshot).await?;
+
+    token.block(&stage, RECEIVER, true).await?;
+    let mut listing = stage.listing.clone();
+    listing.0.extend([(token.0, Role::Token), (lender.0, Role::Lender)]);
+    let init = listing.init_code(OWNER, OPERATOR, SUCCESSOR);
+    stage.executor = stage.fork.chain.create(stage.fork.manifest.deployer, init).await?;
+    let receipt = stage.send(OPERATOR, &Executor::executeCall { plan }).await?;
+    let profit = events::<Executor::Executed>(&receipt)[0].profit;
+    ensure!(stage.balance(token.0, SUCCESSOR).await? == profit && profit == U256::from(SEIZED - LENT));
+    Ok(())
 }
 
 // ---- strange tokens ---------------------------------------------------------------------------------------------------
