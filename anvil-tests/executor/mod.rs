@@ -16,6 +16,7 @@ mod positions;
 mod quirks;
 mod reentry;
 mod roles;
+mod sandwich;
 mod stage;
 mod tokens;
 mod trace;
