@@ -15,6 +15,7 @@ mod pools;
 mod positions;
 mod quirks;
 mod reentry;
+mod replays;
 mod roles;
 mod sandwich;
 mod stage;

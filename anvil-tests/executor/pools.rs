@@ -24,7 +24,7 @@ alloy::sol! {
 }
 
 /// A lender of `money` that seizes `money`, and a plan that sells the surplus of it for `wanted`, one for one.
-async fn surplus_sale(stage: &Stage, money: Zoo, wanted: Zoo, form: Form) -> Result<Executor::Plan> {
+pub async fn surplus_sale(stage: &Stage, money: Zoo, wanted: Zoo, form: Form) -> Result<Executor::Plan> {
     let lender = Spoofer::deploy(stage).await?;
     stage.set_role(lender.0, 2).await?;
     money.mint(stage, lender.0, U256::from(DEEP)).await?;
@@ -61,7 +61,7 @@ async fn surplus_sale(stage: &Stage, money: Zoo, wanted: Zoo, form: Form) -> Res
 }
 
 /// A pool of the two at one for one.
-async fn pool(stage: &Stage, a: Zoo, b: Zoo) -> Result<()> {
+pub async fn pool(stage: &Stage, a: Zoo, b: Zoo) -> Result<()> {
     let manager = stage.fork.manifest.uniswap.position_manager;
     let (token0, token1) = (a.0.min(b.0), a.0.max(b.0));
     let fee = U24::from(TIER);

@@ -3,13 +3,13 @@
 //! gas.
 
 use alloy::{
-    primitives::{Address, B256, U256, address},
+    primitives::{Address, B256, I256, U256, address},
     providers::Provider,
     rpc::types::{TransactionReceipt, TransactionRequest},
     sol_types::SolCall,
 };
 use backstop::bed::{
-    abi::{Pool, SwapParams, SwapRouter},
+    abi::{FluxAggregator, Pool, SwapParams, SwapRouter},
     assets::DOLLAR,
 };
 use eyre::{Result, WrapErr, ensure, eyre};
@@ -90,14 +90,16 @@ const MOVES: [(u64, u64); 4] = [(1, 500), (20, 10_153), (50, 25_978), (300, 195_
 
 /// A transaction of the block.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Turn {
+pub enum Turn {
     Front,
     Ours,
     Back,
-    /// Liquidates the same borrowers, with money of his own.
+    /// Liquidates the same borrower, with money of his own.
     Rival,
+    /// The feed's next round: the price at which the borrower can be liquidated.
+    Price,
 }
-use Turn::{Back, Front, Ours, Rival};
+use Turn::{Back, Front, Ours, Price, Rival};
 
 const ORDERS: [&[Turn]; 10] = [
     &[Front, Ours, Back],
@@ -121,14 +123,14 @@ enum Guard {
     LeastProfit,
 }
 
-struct Sandwich {
-    stage: Stage,
+pub struct Sandwich {
+    pub stage: Stage,
     shape: &'static Shape,
     market: &'static str,
 }
 
 impl Sandwich {
-    async fn new(shape: &'static Shape, market: &'static str) -> Result<Self> {
+    pub async fn new(shape: &'static Shape, market: &'static str) -> Result<Self> {
         let stage = Stage::new().await?;
         stage.liquidatable(shape, &[market]).await?;
         for trader in [FRONT, BACK] {
@@ -216,6 +218,17 @@ impl Sandwich {
         Ok(TransactionRequest::default().from(RIVAL).to(pool).input(call.abi_encode().into()))
     }
 
+    async fn price(&self) -> Result<TransactionRequest> {
+        let (symbol, dollars) = self.shape.price;
+        let manifest = &self.stage.fork.manifest;
+        let aggregator = manifest.token(symbol)?.aggregator;
+        let last = self.stage.fork.chain.read(aggregator, &FluxAggregator::latestRoundCall {}).await?;
+        let round = last + U256::from(1);
+        let call = FluxAggregator::submitCall { round, answer: I256::try_from(dollars * DOLLAR)? };
+        let request = TransactionRequest::default().from(manifest.submitter).to(aggregator);
+        Ok(request.input(call.abi_encode().into()))
+    }
+
     /// One block with these transactions in this order, whoever pays how much. Gives our receipt; the others' have gone
     /// through unless they say so.
     async fn block(
@@ -231,6 +244,7 @@ impl Sandwich {
             let request = match turn {
                 Ours => ours.clone(),
                 Rival => self.rival()?,
+                Price => self.price().await?,
                 Front | Back => self.trade(*turn, millionths).await?,
             };
             // The node builds by tips.
@@ -256,7 +270,7 @@ impl Sandwich {
     }
 
     /// A block, and what must hold of it whatever its order. Whether our transaction went through.
-    async fn check(&self, call: &[u8], least: U256, order: &[Turn], millionths: u64) -> Result<bool> {
+    pub async fn check(&self, call: &[u8], least: U256, order: &[Turn], millionths: u64) -> Result<bool> {
         let stage = &self.stage;
         let snapshot = stage.fork.snapshot().await?;
         let weth = stage.token("WETH")?;
