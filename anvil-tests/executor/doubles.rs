@@ -163,8 +163,12 @@ impl Meddler {
 
     /// Has it call the executor.
     pub async fn relay(&self, stage: &Stage, call: &impl SolCall) -> Result<()> {
-        let data = call.abi_encode().into();
-        self.command(stage, &IMeddler::relayCall { target: stage.executor, data }).await
+        self.call(stage, stage.executor, call.abi_encode()).await
+    }
+
+    /// Has it call anybody.
+    pub async fn call(&self, stage: &Stage, target: Address, data: Vec<u8>) -> Result<()> {
+        self.command(stage, &IMeddler::relayCall { target, data: data.into() }).await
     }
 
     async fn command(&self, stage: &Stage, call: &impl SolCall) -> Result<()> {

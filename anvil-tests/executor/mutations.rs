@@ -57,7 +57,7 @@ async fn an_edited_call_pays_the_receiver_or_fails() -> Result<()> {
 }
 
 /// Overwrites one word with a small number, a small negative one, another word of the call, or noise; or adds a tail.
-fn edit(rng: &mut Rng, data: &mut Vec<u8>) {
+pub fn edit(rng: &mut Rng, data: &mut Vec<u8>) {
     let words = (data.len() - 4) / WORD;
     let at = |word: usize| 4 + word * WORD;
     let place = at(rng.below(words as u64) as usize);

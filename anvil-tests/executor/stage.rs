@@ -30,6 +30,7 @@ alloy::sol! {
     interface Erc20 {
         function allowance(address holder, address spender) external view returns (uint256);
         function balanceOf(address holder) external view returns (uint256);
+        function approve(address spender, uint256 amount) external returns (bool);
         function transfer(address to, uint256 amount) external returns (bool);
     }
 }
