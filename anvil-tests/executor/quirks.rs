@@ -9,7 +9,7 @@ use alloy::{
 use eyre::{Result, WrapErr, ensure};
 
 use super::{
-    Executor, OPERATOR, RECEIVER, Shape, Stage, WETH_FOR_USDC,
+    Executor, OPERATOR, RECEIVER, Shape, Stage, WETH_FOR_USDC, doubles,
     positions::{Form, Funding, USDC_FOR_USDC, USDC_FOR_WETH},
     stage::{events, words},
     tokens::{lender_with, plan_in},
@@ -53,7 +53,7 @@ enum Part {
     Gained,
 }
 
-/// A quirk, and what becomes of the plan with a loan and of the one with a flash, in the order of [`Part`].
+/// What the token does, as docs/executor.md has it, and what becomes of the plan with a loan and of the one with a flash, in the order of [`Part`].
 struct Row(&'static str, How, [[End; 2]; 3]);
 
 const SHORT: End = Undone("not enough");
@@ -71,26 +71,30 @@ const CUT: End = Undone("[1024 bytes]");
 const BURNT: End = Undone("CallFailed");
 
 const ROWS: [Row; 19] = [
-    Row("it answers nothing", All(SILENT), [[Exact; 2]; 3]),
-    Row("allowances change from or to zero only", All(RACE), [[Exact; 2]; 3]),
-    Row("no allowance is set to zero", All(NO_ZERO), [[Exact; 2]; 3]),
-    Row("it answers us in 200,000 bytes", Us(LONG), [[Exact; 2]; 3]),
-    Row("it answers us with false", Us(FALSE), [[REFUSED; 2]; 3]),
-    Row("a tenth is lost", Us(FEE), [[SHORT; 2], [UNPAID; 2], [PANIC; 2]]),
-    Row("it keeps what we send", Us(KEEPS), [[REFUSED, UNRETURNED], [UNPAID; 2], [REFUSED, UNRETURNED]]),
-    Row("it withholds what we get", Us(WITHHOLDS), [[SHORT; 2], [Undone("CannotRepay"); 2], [SHORT; 2]]),
-    Row("allowances stand", Us(STICKY), [[STANDING; 2]; 3]),
-    Row("it is paused", All(PAUSED), [[PAUSE, UNPAYABLE], [PAUSE; 2], [PAUSE, UNPAYABLE]]),
-    Row("it fails with 200,000 bytes", Us(BOMB), [[CUT; 2]; 3]),
-    Row("it burns all gas", Us(BURN), [[BURNT; 2]; 3]),
-    Row("two units more arrive", Rounds(2, 0), [[Rounded; 2]; 3]),
-    Row("two units fewer arrive", Rounds(-2, 0), [[SHORT; 2], [UNPAID; 2], [PANIC; 2]]),
+    Row("answers nothing", All(SILENT), [[Exact; 2]; 3]),
+    Row("changes an allowance only from or to zero", All(RACE), [[Exact; 2]; 3]),
+    Row("refuses an allowance of zero", All(NO_ZERO), [[Exact; 2]; 3]),
+    Row("answers in 200,000 bytes", Us(LONG), [[Exact; 2]; 3]),
+    Row("answers false", Us(FALSE), [[REFUSED; 2]; 3]),
+    Row("loses a tenth on the way", Us(FEE), [[SHORT; 2], [UNPAID; 2], [PANIC; 2]]),
+    Row("says it sent and keeps", Us(KEEPS), [[REFUSED, UNRETURNED], [UNPAID; 2], [REFUSED, UNRETURNED]]),
+    Row("says it paid us and does not", Us(WITHHOLDS), [[SHORT; 2], [Undone("CannotRepay"); 2], [SHORT; 2]]),
+    Row("lets allowances stand", Us(STICKY), [[STANDING; 2]; 3]),
+    Row("is paused", All(PAUSED), [[PAUSE, UNPAYABLE], [PAUSE; 2], [PAUSE, UNPAYABLE]]),
+    Row("fails with a reason of 200,000 bytes", Us(BOMB), [[CUT; 2]; 3]),
+    Row("burns all gas", Us(BURN), [[BURNT; 2]; 3]),
+    Row("rounds: two units more arrive", Rounds(2, 0), [[Rounded; 2]; 3]),
+    Row("rounds: two units fewer arrive", Rounds(-2, 0), [[SHORT; 2], [UNPAID; 2], [PANIC; 2]]),
     // A flash takes from the pool what the executor never sees and cannot give back.
-    Row("two units more leave", Rounds(0, 2), [[Rounded, UNRETURNED], [Rounded; 2], [Rounded, UNRETURNED]]),
-    Row("two units fewer leave", Rounds(0, -2), [[Rounded; 2]; 3]),
-    Row("three units fewer leave", Rounds(0, -3), [[REFUSED; 2]; 3]),
-    Row("we are blocked", BlocksUs, [[BLOCKED, UNPAYABLE], [BLOCKED; 2], [BLOCKED, UNPAYABLE]]),
-    Row("the receiver is blocked", BlocksReceiver, [[Exact; 2], [Exact; 2], [BLOCKED; 2]]),
+    Row(
+        "rounds: two units more leave",
+        Rounds(0, 2),
+        [[Rounded, UNRETURNED], [Rounded; 2], [Rounded, UNRETURNED]],
+    ),
+    Row("rounds: two units fewer leave", Rounds(0, -2), [[Rounded; 2]; 3]),
+    Row("rounds: three units fewer leave", Rounds(0, -3), [[REFUSED; 2]; 3]),
+    Row("blocks the executor", BlocksUs, [[BLOCKED, UNPAYABLE], [BLOCKED; 2], [BLOCKED, UNPAYABLE]]),
+    Row("blocks the receiver", BlocksReceiver, [[Exact; 2], [Exact; 2], [BLOCKED; 2]]),
 ];
 
 /// The stage with USDC replaced, and the two plans.
@@ -185,6 +189,23 @@ async fn a_strange_profit_is_handed_on_or_the_run_is_undone() -> Result<()> {
         plan.profitToken = usdc.0;
     }
     check(&stage, usdc, &plans, Part::Gained).await
+}
+
+#[test]
+fn the_table_of_strange_tokens_in_the_docs_is_the_one_that_is_tried() {
+    let text = std::fs::read_to_string(doubles::root().join("docs/executor.md")).unwrap();
+    let cell = |ends: &[End; 2]| {
+        let [loan, flash] = ends.map(|end| match end {
+            Exact => "exact",
+            Rounded => "rounded",
+            Undone(_) => "undone",
+        });
+        if loan == flash { loan.to_owned() } else { format!("{loan}; {flash}") }
+    };
+    for Row(what, _, [owed, seized, gained]) in &ROWS {
+        let line = format!("| {what} | {} | {} | {} |", cell(owed), cell(seized), cell(gained));
+        assert!(text.contains(&line), "docs/executor.md lacks the line\n{line}");
+    }
 }
 
 /// Two units fewer arrive each time, and still it is paid back: a little more is borrowed, and all is sold for it.
