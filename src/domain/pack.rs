@@ -85,7 +85,7 @@ pub fn weigh(plans: Vec<Plan>, trials: &[Trial], head: &Head, terms: &Terms) -> 
         let Ok(own) = least_profit(plan.gross, terms.slippage, floor) else { return Rehearsed::Alone };
         let Ok(sum) = least.plus(floor) else { return Rehearsed::Alone };
         least = sum;
-        encoded.push(encode(plan, terms, own));
+        encoded.push((encode(plan, terms, own), gas_limit(plan.gas, Gas(u64::MAX))));
     }
     // Over all: at least what the gas of all costs. A leg that fails alone takes its share with it.
     let data = many_data(encoded, terms.venue.wrapped_native, least);
