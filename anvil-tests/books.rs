@@ -72,6 +72,8 @@ impl Stand {
     async fn live() -> Result<Self> {
         let mut stand = Self::new(None).await?;
         stand.operator.enlist(&stand.fork).await?;
+        // Room for a few liquidations, so that it takes several transactions to take all.
+        stand.set("BACKSTOP_FEES__GAS_LIMIT", "2000000");
         Ok(stand)
     }
 
@@ -188,7 +190,7 @@ async fn the_history_of_a_live_run_is_what_its_receipts_say() -> Result<()> {
     let stand = Stand::live().await?;
     let executor = stand.operator.executor.ok_or_else(|| eyre!("no executor"))?;
     let code = stand.fork.provider.get_code_at(executor).await?;
-    stand.fork.set_price("WETH", 1_860 * DOLLAR).await?;
+    stand.fork.set_price("WETH", 1_840 * DOLLAR).await?;
     stand.fork.chain.set_automine(false).await?;
     let daemon = stand.start().await?;
     stand.pooled().await?;
@@ -229,8 +231,9 @@ async fn the_history_of_a_live_run_is_what_its_receipts_say() -> Result<()> {
             .logs()
             .iter()
             .filter(|log| log.address() == executor)
-            .find_map(|log| Executor::Executed::decode_log(&log.inner).ok())
-            .map_or(U256::ZERO, |event| event.profit);
+            .filter_map(|log| Executor::Executed::decode_log(&log.inner).ok())
+            .map(|event| event.profit)
+            .sum::<U256>();
         let gross = I256::try_from(gross)?;
         let cost = I256::try_from(U256::from(receipt.gas_used) * U256::from(receipt.effective_gas_price))?;
         assert_eq!(number(row, "realised_gross_wei")?, gross, "{row}");
