@@ -410,5 +410,8 @@ async fn a_new_key_of_the_wallet_deploys() -> Result<()> {
     let executor: Address = said["executor"].as_str().unwrap_or_default().parse()?;
     let role = stand.fork.chain.read(executor, &Executor::rolesCall { account: address }).await?;
     assert_eq!(role, U256::ONE, "the new key is not the operator");
-    Ok(())
+    for (key, printed) in [("ADDRESS", "executor"), ("CODE_HASH", "code_hash")] {
+        stand.set(&format!("BACKSTOP_EXECUTOR__{key}"), said[printed].as_str().unwrap_or_default());
+    }
+    stand.expect(&["config", "check", "--online"]).map(drop)
 }
