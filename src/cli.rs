@@ -231,7 +231,8 @@ Needs nothing.
 Needs anvil, and no configuration. Deploys the protocol's own contracts, opens positions, drops a price and \
 lets the keeper work.
 
-  backstop demo --market v30 --fast")]
+  backstop demo --market v30 --fast
+  backstop demo --stay                   be the keeper yourself: see docs/walkthrough.md")]
     Demo(Demo),
 }
 
@@ -300,6 +301,10 @@ pub struct Demo {
     /// Without the pauses that make it readable
     #[arg(long)]
     pub fast: bool,
+
+    /// Without the keeper: both chains stay up until Ctrl-C, with a backstop.toml to try the commands on
+    #[arg(long)]
+    pub stay: bool,
 }
 
 #[derive(Clone, Debug, Subcommand)]
