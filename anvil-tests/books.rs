@@ -72,6 +72,8 @@ impl Stand {
     async fn live() -> Result<Self> {
         let mut stand = Self::new(None).await?;
         stand.operator.enlist(&stand.fork).await?;
+        // Room for a few liquidations, so that it takes several transactions to take all.
+        stand.set("BACKSTOP_FEES__GAS_LIMIT", "2000000");
         Ok(stand)
     }
 
@@ -189,7 +191,7 @@ async fn the_history_of_a_live_run_is_what_its_receipts_say() -> Result<()> {
     let stand = Stand::live().await?;
     let executor = stand.operator.executor.ok_or_else(|| eyre!("no executor"))?;
     let code = stand.fork.provider.get_code_at(executor).await?;
-    stand.fork.set_price("WETH", 1_860 * DOLLAR).await?;
+    stand.fork.set_price("WETH", 1_840 * DOLLAR).await?;
     stand.fork.chain.set_automine(false).await?;
     let daemon = stand.start().await?;
     stand.pooled().await?;
@@ -416,5 +418,8 @@ async fn a_new_key_of_the_wallet_deploys() -> Result<()> {
     let executor: Address = said["executor"].as_str().unwrap_or_default().parse()?;
     let role = stand.fork.chain.read(executor, &Executor::rolesCall { account: address }).await?;
     assert_eq!(role, U256::ONE, "the new key is not the operator");
-    Ok(())
+    for (key, printed) in [("ADDRESS", "executor"), ("CODE_HASH", "code_hash")] {
+        stand.set(&format!("BACKSTOP_EXECUTOR__{key}"), said[printed].as_str().unwrap_or_default());
+    }
+    stand.expect(&["config", "check", "--online"]).map(drop)
 }

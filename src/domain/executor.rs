@@ -96,6 +96,11 @@ pub fn code() -> &'static Bytes {
     &Executor::DEPLOYED_BYTECODE
 }
 
+/// The hash of `code`, as the chain gives it.
+pub fn code_hash() -> B256 {
+    keccak256(code())
+}
+
 /// What `execute` needs to know.
 pub struct Order<'a> {
     pub lender: Address,
