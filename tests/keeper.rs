@@ -20,7 +20,10 @@ struct Marked {
 
 impl Protocol for Marked {
     fn on_head(&mut self) {}
-    fn on_log(&mut self, _: &Log) {
+    fn on_log(&mut self, _: &Log, _: u64) {
+        self.marked += 1;
+    }
+    fn on_dropped_log(&mut self, _: &Log) {
         self.marked += 1;
     }
     fn mark(&mut self, _: Address) {}

@@ -35,6 +35,12 @@ pub fn head(report: &Report, took_ms: u128, in_flight: bool) {
             "block"
         );
     }
+    if report.drift > 0 {
+        tracing::warn!(
+            drift = report.drift,
+            "accounts or reserves were otherwise than their logs had told: what was read counts"
+        );
+    }
 }
 
 pub fn replaced(blocks: usize) {

@@ -125,7 +125,7 @@ impl<P: Protocol> Keeper<P> {
     ) -> Result<(), Halt> {
         for block in dropped {
             match self.recent.iter().find(|(hash, _)| *hash == block.hash) {
-                Some((_, logs)) => logs.iter().for_each(|log| self.market.on_log(log)),
+                Some((_, logs)) => logs.iter().for_each(|log| self.market.on_dropped_log(log)),
                 // What it had changed is not known.
                 None => self.market.mark_all(),
             }
@@ -136,7 +136,7 @@ impl<P: Protocol> Keeper<P> {
         let known = self.head.map(|head| head.block.hash);
         let has_logs = known.is_some() && !jumped;
         for (head, logs) in added {
-            logs.iter().for_each(|log| self.market.on_log(log));
+            logs.iter().for_each(|log| self.market.on_log(log, head.block.timestamp));
             self.head = Some(head);
             if has_logs && known != Some(head.block.hash) {
                 self.recent.push_back((head.block.hash, logs));
@@ -193,6 +193,7 @@ impl<P: Protocol> Keeper<P> {
         match &self.phase {
             Phase::Settling => {
                 let settled = self.market.settle(head.block, answers)?;
+                self.report.drift = self.report.drift.saturating_add(settled.drift);
                 if let Some(revision) = settled.unknown_revision
                     && self.terms.is_some()
                 {

@@ -193,6 +193,6 @@ fn a_repay_marks_its_borrower() {
     let topic = "0xa534c8dbe71f871f9f3530e97a74601fea17b426cae02e1c5aee42c96c784051".parse().unwrap();
     let topics = vec![topic, B256::ZERO, BORROWER.into_word(), B256::ZERO];
     let data = LogData::new_unchecked(topics, Bytes::new());
-    market.on_log(&Log { address: market.addresses.pool, data });
-    assert_eq!(market.marks.accounts.get(&BORROWER), Some(&Stage::Bitmap));
+    market.on_log(&Log { address: market.addresses.pool, data }, NOW);
+    assert_eq!(market.marks.accounts.get(&BORROWER), Some(&Stage::Confirm));
 }

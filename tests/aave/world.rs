@@ -66,7 +66,7 @@ pub fn list(market: &mut Market, reserve: Reserve, price: U256) -> Address {
 pub fn hold(market: &mut Market, account: Address, asset: Address, supply: U256, debt: U256) {
     let id = market.reserves[&asset].id;
     let held: &mut Account = market.accounts.entry(account).or_default();
-    held.balances.insert(id, Balances { supply, debt, has_stable_debt: false });
+    held.balances.insert(id, Balances { supply, debt, is_supply_known: true, ..Balances::default() });
     held.bitmap.set_bit(usize::from(id) * 2, !debt.is_zero());
     held.bitmap.set_bit(usize::from(id) * 2 + 1, !supply.is_zero());
 }

@@ -85,6 +85,8 @@ pub struct Report {
     pub skips: Vec<Skip>,
     /// Accounts whose health could not be judged.
     pub unknown: usize,
+    /// Accounts and reserves that were otherwise than their logs had told, and were healed.
+    pub drift: usize,
 }
 
 /// What makes the keeper stop rather than go on.

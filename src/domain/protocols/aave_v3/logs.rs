@@ -27,13 +27,17 @@ impl Market {
             ];
             self.marks.addresses |= moved.contains(&topic);
         } else {
-            self.token_accounts(topic, log).into_iter().flatten().for_each(|account| self.mark_known(account));
+            self.token_accounts(topic, log)
+                .into_iter()
+                .flatten()
+                .for_each(|account| self.mark_known(account));
         }
     }
 
     /// The log's block is gone: whoever it concerned is to be read again, and nothing that it said is believed.
     pub(super) fn unmark_log(&mut self, log: &Log) {
         self.mark_log(log);
+        self.marks.told.clear();
         let Some(topic) = log.data.topics().first().copied() else { return };
         let accounts =
             if log.address == self.addresses.pool { pool_account(topic, log) } else { None }.into_iter();
@@ -52,7 +56,7 @@ impl Market {
         } else if topic == Pool::Upgraded::SIGNATURE_HASH {
             // Other rules hold from this log on: what later logs of the block mean is left to the reads.
             self.marks.pool = true;
-            self.accounts.keys().copied().collect::<Vec<_>>().into_iter().for_each(|account| self.doubt(account));
+            self.doubt_all();
         }
         if let Some(account) = pool_account(topic, log) {
             self.mark_known(account);
@@ -70,7 +74,7 @@ impl Market {
         {
             let known = indexed(log, 1).filter(|asset| self.reserves.contains_key(asset));
             self.marks.tokens.extend(known);
-            self.accounts.keys().copied().collect::<Vec<_>>().into_iter().for_each(|account| self.doubt(account));
+            self.doubt_all();
         } else if topic == Configurator::EModeCategoryAdded::SIGNATURE_HASH
             || topic == Configurator::AssetCollateralInEModeChanged::SIGNATURE_HASH
         {

@@ -166,9 +166,12 @@ impl Market {
         let Some(id) = (0..128).find(|id| !taken(id)) else { return };
         let mut configuration = Configuration::default();
         let decimals = self.decimals.remove(&event.asset).unwrap_or_default();
-        for (field, value) in
-            [(Field::Decimals, decimals), (Field::Active, 1), (Field::FlashLoan, 0), (Field::VirtualAccounting, 1)]
-        {
+        for (field, value) in [
+            (Field::Decimals, decimals),
+            (Field::Active, 1),
+            (Field::FlashLoan, 0),
+            (Field::VirtualAccounting, 1),
+        ] {
             configuration.set(field, U256::from(value));
         }
         let reserve = Reserve {
@@ -229,7 +232,9 @@ impl Market {
         let Some(account) = self.claim(moved.account) else { return };
         let Some(balances) = entry(account, id, side, is_complete) else {
             // What is no collateral is not read, and nothing hangs on it.
-            return if side == Side::Debt || account.collateralizes(id) { self.doubt(moved.account) };
+            return if side == Side::Debt || account.collateralizes(id) {
+                self.doubt(moved.account)
+            };
         };
         let (scaled, last) = match side {
             Side::Supply => (balances.supply, balances.supply_index),
@@ -262,7 +267,9 @@ impl Market {
         let Some(account) = self.claim(of) else { return };
         let Some(balances) = entry(account, id, Side::Supply, is_complete) else {
             // What is no collateral is not read, and nothing hangs on it.
-            return if account.collateralizes(id) { self.doubt(of) };
+            return if account.collateralizes(id) {
+                self.doubt(of)
+            };
         };
         match change(balances.supply) {
             Some(scaled) => (balances.supply, balances.supply_index) = (scaled, Some(index)),
@@ -292,6 +299,10 @@ impl Market {
         let held = self.accounts.get_mut(&account)?;
         self.marks.accounts.insert(account, Stage::Confirm);
         Some(held)
+    }
+
+    pub(super) fn doubt_all(&mut self) {
+        self.accounts.keys().copied().collect::<Vec<_>>().into_iter().for_each(|account| self.doubt(account));
     }
 
     /// What is known of this account is not to be built upon: it is read anew.

@@ -1,25 +1,30 @@
-//! Aave V3 and its forks. `state` is what we hold, `logs`, `reads` and `settle` keep it true, `health` and `liquidation`
-//! are the contract's arithmetic, `limits` and `crossing` ask it where a verdict turns, `rules` says how the releases differ.
+//! Aave V3 and its forks. `state` is what we hold, `mirror`, `logs`, `reads` and `settle` keep it true, `health`,
+//! `liquidation` and `execution` are the contract's arithmetic, `limits` and `crossing` ask it where a verdict turns, `rules` says how the releases differ.
 
 pub mod crossing;
+mod execution;
 mod health;
 mod limits;
 mod liquidation;
 mod logs;
 pub mod math;
+mod mirror;
 mod reads;
 pub mod rules;
 mod settle;
 pub mod state;
+mod words;
 
 pub use logs::borrower;
 pub use state::Market;
+pub use words::revert;
 
 use super::super::chain::{Answer, BlockRef, Log, Read};
 use super::super::explain::{Explain, Leg, LiquidationPrice, Pairing, Remedy};
 use super::super::prices::{Moment, Prices};
 use super::super::protocol::{
-    FlashTerms, Health, Opportunity, Outcome, Protocol, Revert, Settled, Undecodable, Unknown,
+    Attempt, Execution, FlashTerms, Health, Opportunity, Outcome, Protocol, Revert, Settled, Undecodable,
+    Unknown,
 };
 use super::super::units::{Amount, HealthFactor};
 use alloy::primitives::Address;
@@ -34,19 +39,24 @@ impl Protocol for Market {
         self.marks.prices.extend(sources.filter(|source| !source.is_zero()));
     }
 
-    fn on_log(&mut self, log: &Log) {
+    fn on_log(&mut self, log: &Log, timestamp: u64) {
+        self.apply_log(log, timestamp);
         self.mark_log(log);
     }
 
+    fn on_dropped_log(&mut self, log: &Log) {
+        self.unmark_log(log);
+    }
+
     fn mark(&mut self, account: Address) {
+        self.claims.remove(&account);
         self.marks.accounts.insert(account, Stage::Bitmap);
     }
 
     fn mark_all(&mut self) {
         self.marks.addresses = true;
         self.marks.emodes.extend(self.emodes.keys());
-        let known = self.accounts.keys().map(|account| (*account, Stage::Bitmap));
-        self.marks.accounts.extend(known);
+        self.doubt_all();
     }
 
     fn reads(&self) -> Vec<Read> {
@@ -74,7 +84,7 @@ impl Protocol for Market {
         account: Address,
         when: &Moment<'_>,
     ) -> Result<Result<Vec<Opportunity>, Revert>, Unknown> {
-        self.pairs(account, when)
+        self.pairs(&self.judged(account, when)?)
     }
 
     fn outcome(
@@ -83,7 +93,7 @@ impl Protocol for Market {
         repay: Amount,
         when: &Moment<'_>,
     ) -> Result<Result<Outcome, Revert>, Unknown> {
-        self.liquidate(opportunity, repay, when)
+        self.liquidate(&self.judged(opportunity.account, when)?, opportunity, repay)
     }
 
     fn flash(&self, asset: Address, amount: Amount) -> Option<FlashTerms> {
@@ -119,6 +129,12 @@ impl Explain for Market {
     }
 
     fn pairings(&self, account: Address, when: &Moment<'_>) -> Result<Vec<Pairing>, Unknown> {
-        self.all_pairs(account, when)
+        self.all_pairs(&self.judged(account, when)?)
+    }
+
+    fn execution(&self, attempt: &Attempt, when: &Moment<'_>) -> Result<Result<Execution, Revert>, Unknown> {
+        let judged = self.judged(attempt.account, when)?;
+        let executed = self.execute(&judged, attempt)?;
+        Ok(executed.map(|executed| executed.said))
     }
 }

@@ -107,7 +107,7 @@ impl Market {
         }
         for (account, stage) in &marks.accounts {
             match stage {
-                Stage::Bitmap => {
+                Stage::Confirm | Stage::Bitmap => {
                     subjects.extend([Subject::Bitmap(*account), Subject::AccountEMode(*account)]);
                 }
                 Stage::Balances => self.balance_subjects(*account, &mut subjects),
