@@ -8,6 +8,9 @@ use backstop::domain::protocols::aave_v3::rules::Rules;
 use backstop::domain::protocols::aave_v3::state::{Account, Balances, Configuration, Reserve};
 use backstop::domain::units::{Amount, Price};
 
+/// The first pool revision of each release: 3.0 to 3.7.
+pub const RELEASES: [u64; 8] = [1, 4, 5, 7, 8, 9, 10, 11];
+
 /// When nothing accrues: reserves of `asset` were updated in this second.
 pub const NOW: u64 = 1_700_000_000;
 
@@ -25,9 +28,10 @@ pub fn market(revision: u64) -> Market {
     market
 }
 
-/// Terms of a reserve: threshold, bonus and the protocol's share of the bonus, in basis points.
+/// Terms of a reserve: threshold, bonus and the protocol's share of the bonus, in basis points. Active, with virtual
+/// accounting.
 pub fn terms(decimals: u64, threshold: u64, bonus: u64, fee: u64) -> Configuration {
-    let active = U256::ONE << 56;
+    let active = U256::ONE << 56 | U256::ONE << 252;
     let word = U256::from(threshold) << 16 | U256::from(bonus) << 32 | U256::from(decimals) << 48 | active;
     Configuration(word | U256::from(fee) << 152)
 }
