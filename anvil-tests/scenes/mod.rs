@@ -5,6 +5,7 @@ mod explain;
 mod explained;
 mod forced;
 mod funding;
+mod fuzz;
 mod health;
 mod opportunities;
 mod promise;

@@ -1,17 +1,16 @@
 //! `replay-fixture`: a recording of the real contracts, told log by log to the same market that the daemon keeps, and
 //! everything that the contracts answered held against what we make it. For those who work on backstop.
 
-use crate::abi::aave::{Pool, PoolAddressesProvider};
-use crate::abi::erc20::Erc20;
+use crate::abi::aave::PoolAddressesProvider;
 use crate::cli::ReplayFixture;
 use crate::domain::chain::Log;
 use crate::domain::explain::Explain as _;
 use crate::domain::prices::Moment;
-use crate::domain::protocol::{Attempt, Event, Execution, Protocol as _, Revert};
+use crate::domain::protocol::{Attempt, Execution, Protocol as _, Revert};
 use crate::domain::protocols::aave_v3::rules::Rules;
 use crate::domain::protocols::aave_v3::state::Reserve;
-use crate::domain::protocols::aave_v3::{Market, revert};
-use crate::domain::units::{Amount, Price};
+use crate::domain::protocols::aave_v3::{Deed, Market, revert};
+use crate::domain::units::Price;
 use crate::exit::{Exit, ExitExt};
 use crate::io::out;
 use alloy::primitives::{Address, B256, Bytes, LogData, U256};
@@ -301,8 +300,9 @@ impl Replay {
                     let sum = self.deficits.entry(asset).or_default();
                     *sum = sum.saturating_add(amount.0);
                 }
-                let theirs = self.recorded(&attempt, &logs)?;
-                let ours = (execution.paid, execution.received, execution.fee, execution.events.clone());
+                let theirs =
+                    self.market.deed(&attempt, &logs).ok_or_else(|| eyre!("no liquidation was logged"))?;
+                let ours = Deed::of(&execution);
                 (ours != theirs).then(|| format!("it did {theirs:?}, we make it {ours:?}"))
             }
             (Ok(Err(revert)), true) => Some(format!("it was carried out, and we make it refused: {revert}")),
@@ -320,37 +320,6 @@ impl Replay {
             Some(why) => self.tally.missed.push(format!("line {}: {label}: {why}", line.number)),
         }
         Ok(())
-    }
-
-    /// What the logs of an attempt say that it did: paid, received, fee, and the rest in order.
-    fn recorded(&self, attempt: &Attempt, logs: &[Log]) -> Result<(Amount, Amount, Amount, Vec<Event>)> {
-        let a_token = self.reserve(attempt.collateral_asset)?.a_token;
-        let mut events = Vec::new();
-        let mut done = None;
-        let mut transfers = Vec::new();
-        for log in logs {
-            if log.address == a_token
-                && let Some(moved) = event::<Erc20::Transfer>(log)
-                && moved.from == attempt.account
-                && !moved.to.is_zero()
-            {
-                transfers.push((moved.to, moved.value));
-            } else if log.address != self.market.addresses.pool {
-                continue;
-            } else if let Some(event) = event::<Pool::ReserveUsedAsCollateralDisabled>(log) {
-                if event.user == attempt.account {
-                    events.push(Event::CollateralDisabled(event.reserve));
-                }
-            } else if let Some(event) = event::<Pool::DeficitCreated>(log) {
-                events.push(Event::DeficitCreated(event.debtAsset, Amount(event.amountCreated)));
-            } else if let Some(event) = event::<Pool::LiquidationCall>(log) {
-                done = Some((event.debtToCover, event.liquidatedCollateralAmount, event.liquidator));
-            }
-        }
-        let (paid, received, liquidator) = done.ok_or_else(|| eyre!("no LiquidationCall was logged"))?;
-        events.push(Event::Liquidated { paid: Amount(paid), received: Amount(received) });
-        let fee = transfers.iter().find(|(to, _)| *to != liquidator).map_or(U256::ZERO, |(_, value)| *value);
-        Ok((Amount(paid), Amount(received), Amount(fee), events))
     }
 }
 

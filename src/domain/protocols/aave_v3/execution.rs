@@ -17,6 +17,15 @@ pub(super) struct Executed {
     pub account: Account,
 }
 
+/// What the liquidator takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    Underlying,
+    Shares,
+    /// Up to 3.3 an account may liquidate itself, and get its own shares back.
+    OwnShares,
+}
+
 /// Units that one size of liquidation moves, and what it leaves of the account's scaled balances.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moved {
@@ -47,7 +56,12 @@ impl Market {
             return Ok(Err(refused));
         }
         let covered = attempt.cover.min(pair.most()?);
-        let moved = match pair.moved(covered, attempt.takes_shares)? {
+        let taken = match (attempt.takes_shares, attempt.liquidator == attempt.account) {
+            (false, _) => Taken::Underlying,
+            (true, false) => Taken::Shares,
+            (true, true) => Taken::OwnShares,
+        };
+        let moved = match pair.moved(covered, taken)? {
             Ok(moved) => moved,
             Err(revert) => return Ok(Err(revert)),
         };
@@ -106,7 +120,7 @@ impl Market {
 
 impl Pair<'_> {
     /// What covering so many debt units moves, which must not be more than `most`.
-    pub(super) fn moved(&self, covered: U256, shares: bool) -> Result<Result<Moved, Revert>, Unknown> {
+    pub(super) fn moved(&self, covered: U256, takes: Taken) -> Result<Result<Moved, Revert>, Unknown> {
         if self.bonus.is_zero() {
             return Ok(Err(Revert::NoBonus));
         }
@@ -134,14 +148,14 @@ impl Pair<'_> {
         if scaled_burned.is_zero() {
             return Ok(Err(Revert::Nothing));
         }
-        if !shares && received > self.collateral.available.0 {
+        if takes == Taken::Underlying && received > self.collateral.available.0 {
             return Ok(Err(Revert::Illiquid));
         }
         let scaled_received = taken(received)?;
-        if !shares && scaled_received.is_zero() {
+        if takes == Taken::Underlying && scaled_received.is_zero() {
             return Ok(Err(Revert::Nothing));
         }
-        let rest = math::sub(held, scaled_received)?;
+        let rest = if takes == Taken::OwnShares { held } else { math::sub(held, scaled_received)? };
         let mut scaled_fee = taken(fee)?;
         if scaled_fee > rest {
             // Each transfer rounds for itself: the protocol gets what is there.

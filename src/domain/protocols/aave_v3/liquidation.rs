@@ -2,6 +2,7 @@
 //! call does is worked out in `execution`.
 //! Source: Aave V3 `LiquidationLogic` and `ValidationLogic`, releases 3.0 to 3.7.
 
+use super::execution::Taken;
 use super::health::Judged;
 use super::math::{self, Rounding};
 use super::rules::CloseFactor;
@@ -248,7 +249,7 @@ impl<'a> Pair<'a> {
             // the collateral earns until it runs is left as dust, which from 3.3 on the contract refuses.
             covered = most;
         }
-        let moved = match self.moved(covered, false)? {
+        let moved = match self.moved(covered, Taken::Underlying)? {
             Ok(moved) => moved,
             Err(revert) => return Ok(Err(revert)),
         };

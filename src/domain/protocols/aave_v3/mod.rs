@@ -17,7 +17,7 @@ mod words;
 
 pub use logs::borrower;
 pub use state::Market;
-pub use words::revert;
+pub use words::{Deed, revert};
 
 use super::super::chain::{Answer, BlockRef, Log, Read};
 use super::super::explain::{Explain, Leg, LiquidationPrice, Pairing, Remedy};

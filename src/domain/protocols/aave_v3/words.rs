@@ -1,9 +1,14 @@
-//! The pool's own words for why it refuses a liquidation: selectors from 3.4 on, numbers before.
-//! Source: Aave V3 `Errors`, releases 3.0 to 3.7.
+//! The pool's own words about a liquidation: why it refuses one (selectors from 3.4 on, numbers before), and what its logs
+//! say that one did. Source: Aave V3 `Errors` and `LiquidationLogic`, releases 3.0 to 3.7.
 
-use crate::domain::protocol::Revert;
+use super::state::Market;
+use crate::abi::aave::Pool;
+use crate::abi::erc20::Erc20;
+use crate::domain::chain::Log;
+use crate::domain::protocol::{Attempt, Event, Execution, Revert};
+use crate::domain::units::Amount;
 use alloy::primitives::U256;
-use alloy::sol_types::{Panic, Revert as Reason, SolError};
+use alloy::sol_types::{Panic, Revert as Reason, SolError, SolEvent};
 
 const WORDS: [(Revert, [u8; 4], &str); 10] = [
     (Revert::Oneself, [0x44, 0x51, 0x1a, 0xf1], ""),
@@ -32,4 +37,57 @@ pub fn revert(data: &[u8]) -> Option<Revert> {
         return (panic.code == U256::from(UNDERFLOW)).then_some(Revert::Illiquid);
     }
     WORDS.iter().find(|(_, selector, _)| data == selector).map(|(revert, ..)| *revert)
+}
+
+/// What a liquidation moved, by its logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deed {
+    pub paid: Amount,
+    pub received: Amount,
+    pub fee: Amount,
+    /// In the order in which the pool told them.
+    pub events: Vec<Event>,
+}
+
+impl Deed {
+    /// What we foretold, as the logs would say it.
+    pub fn of(execution: &Execution) -> Self {
+        let Execution { paid, received, fee, ref events, .. } = *execution;
+        Self { paid, received, fee, events: events.clone() }
+    }
+}
+
+impl Market {
+    /// Reads the logs of one attempt; `None` where there is no liquidation among them.
+    pub fn deed(&self, attempt: &Attempt, logs: &[Log]) -> Option<Deed> {
+        fn read<E: SolEvent>(log: &Log) -> Option<E> {
+            E::decode_log_data(&log.data).ok()
+        }
+        let a_token = self.reserves.get(&attempt.collateral_asset)?.a_token;
+        let mut events = Vec::new();
+        let mut transfers = Vec::new();
+        let mut done = None;
+        for log in logs {
+            if log.address == a_token {
+                let moved = read::<Erc20::Transfer>(log);
+                let moved = moved.filter(|moved| moved.from == attempt.account && !moved.to.is_zero());
+                transfers.extend(moved.map(|moved| (moved.to, moved.value)));
+            } else if log.address != self.addresses.pool {
+                continue;
+            } else if let Some(event) = read::<Pool::ReserveUsedAsCollateralDisabled>(log) {
+                if event.user == attempt.account {
+                    events.push(Event::CollateralDisabled(event.reserve));
+                }
+            } else if let Some(event) = read::<Pool::DeficitCreated>(log) {
+                events.push(Event::DeficitCreated(event.debtAsset, Amount(event.amountCreated)));
+            } else if let Some(event) = read::<Pool::LiquidationCall>(log) {
+                done = Some((event.debtToCover, event.liquidatedCollateralAmount, event.liquidator));
+            }
+        }
+        let (paid, received, liquidator) = done?;
+        let (paid, received) = (Amount(paid), Amount(received));
+        events.push(Event::Liquidated { paid, received });
+        let fee = transfers.iter().find(|(to, _)| *to != liquidator).map_or(U256::ZERO, |(_, value)| *value);
+        Some(Deed { paid, received, fee: Amount(fee), events })
+    }
 }
