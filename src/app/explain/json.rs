@@ -90,9 +90,26 @@ struct PairLine {
     verdict: &'static str,
     why: Option<String>,
     plan: Option<PlanLine>,
+    /// What the liquidation of the plan, or else the largest one, would do by our arithmetic.
+    foretold: Option<Foretold>,
+    /// Or why the pool would refuse it.
+    foretold_refusal: Option<&'static str>,
     pool_call: Call,
     /// What the pool says to that call from an account without money.
     pool_said: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Foretold {
+    paid: Amount,
+    received: Amount,
+    protocol_fee: Amount,
+    /// Left of this debt and of this collateral.
+    owed: Amount,
+    supplied: Amount,
+    /// Debts that nobody will repay.
+    written_off: Vec<Quantity>,
+    health_factor: HealthFactor,
 }
 
 /// What the search came to; costs only where the call was tried.
@@ -217,6 +234,23 @@ fn pair(market: &Market, prospect: &Prospect) -> PairLine {
         verdict,
         why,
         plan: plan(prospect),
+        foretold: prospect.foretold.as_ref().ok().map(|execution| Foretold {
+            paid: execution.paid,
+            received: execution.received,
+            protocol_fee: execution.fee,
+            owed: execution.owed,
+            supplied: execution.supplied,
+            written_off: execution
+                .written_off()
+                .map(|(asset, amount)| Quantity {
+                    asset: asset.to_string(),
+                    symbol: symbol(market, asset),
+                    amount: Some(amount),
+                })
+                .collect(),
+            health_factor: execution.health.factor,
+        }),
+        foretold_refusal: prospect.foretold.as_ref().err().map(|revert| revert.word()),
         pool_call: Call { to: prospect.call.to.to_string(), data: prospect.call.data.clone() },
         pool_said: prospect.said.clone(),
     }

@@ -11,7 +11,7 @@ use crate::domain::explain::{Explain, Pairing};
 use crate::domain::keeper::{propose, weigh};
 use crate::domain::plan::{Call, Draft, Plan, Proposal, Reason, Skip};
 use crate::domain::prices::Moment;
-use crate::domain::protocol::{Opportunity, Protocol};
+use crate::domain::protocol::{Attempt, Execution, Opportunity, Protocol, Revert};
 use crate::domain::refusal::refusal;
 use crate::domain::route::{Knowledge, Known};
 use crate::domain::size::{Refusal, Scope, best};
@@ -30,6 +30,8 @@ pub struct Prospect {
     pub ending: Ending,
     /// The call that was tried through the executor, with its size and route.
     pub tried: Option<Proposal>,
+    /// By our arithmetic, what the liquidation that was tried would do, or else the largest one.
+    pub foretold: Result<Execution, Revert>,
     /// The call that was asked of the pool itself, without money, and what it said.
     pub call: Read,
     pub said: String,
@@ -63,6 +65,16 @@ pub async fn prospects(wire: &Wire, bench: Option<&Bench>, account: Address) -> 
                 Err(refusal) => (Ending::Skipped(Box::new(refusal.skip(opportunity))), None),
             },
         };
+        let cover = tried.as_ref().map(|proposal: &Proposal| proposal.draft.outcome.cover);
+        let attempt = Attempt {
+            account,
+            debt_asset: pairing.debt_asset,
+            collateral_asset: pairing.collateral_asset,
+            cover: cover.unwrap_or_else(|| pairing.largest.map_or(U256::MAX, |largest| largest.cover)),
+            takes_shares: false,
+            liquidator: NOBODY,
+        };
+        let Ok(foretold) = market.execution(&attempt, &when) else { continue };
         let call = bare_call(market.addresses.pool, &pairing, account);
         let answer =
             simulate::answer(&wire.rpc, wire.head.block.hash, NOBODY, &call).await.exit(Exit::Network)?;
@@ -70,7 +82,7 @@ pub async fn prospects(wire: &Wire, bench: Option<&Bench>, account: Address) -> 
             Ok(_) => "accepted".into(),
             Err(data) => refusal(&data),
         };
-        found.push(Prospect { pairing, ending, tried, call, said });
+        found.push(Prospect { pairing, ending, tried, foretold, call, said });
     }
     Ok(found)
 }
