@@ -102,6 +102,7 @@ pub mod aave {
         interface Oracle {
             function BASE_CURRENCY_UNIT() external view returns (uint256);
             function getAssetPrice(address asset) external view returns (uint256);
+            function getSourceOfAsset(address asset) external view returns (address);
         }
 
         interface Sentinel {
@@ -128,6 +129,38 @@ pub mod aave {
             event VariableDebtTokenUpgraded(address indexed asset, address indexed proxy,
                 address indexed implementation);
             event FlashloanPremiumTotalUpdated(uint128 oldFlashloanPremiumTotal, uint128 newFlashloanPremiumTotal);
+        }
+    }
+}
+
+/// What prices come from: Chainlink's aggregators and their proxies, and what Aave puts before them.
+pub mod feeds {
+    use super::sol;
+    sol! {
+        interface Aggregator {
+            function aggregator() external view returns (address);
+            function version() external view returns (uint256);
+
+            event AssetSourceUpdated(address indexed asset, address indexed source);
+            event AnswerUpdated(int256 indexed current, uint256 indexed roundId, uint256 updatedAt);
+            event NewTransmission(uint32 indexed aggregatorRoundId, int192 answer, address transmitter,
+                uint32 observationsTimestamp, int192[] observations, bytes observers, int192 juelsPerFeeCoin,
+                bytes32 configDigest, uint40 epochAndRound);
+            event SecondaryRoundIdUpdated(uint32 indexed secondaryRoundId);
+        }
+
+        interface Adapter {
+            function BASE_TO_USD_AGGREGATOR() external view returns (address);
+            function RATIO_PROVIDER() external view returns (address);
+            function ASSET_TO_USD_AGGREGATOR() external view returns (address);
+            function getPriceCap() external view returns (int256);
+            function PENDLE_PRINCIPAL_TOKEN() external view returns (address);
+            function ASSET_TO_PEG() external view returns (address);
+            function PEG_TO_BASE() external view returns (address);
+
+            event CapParametersUpdated(uint256 snapshotRatio, uint256 snapshotTimestamp, uint256 maxRatioGrowthPerSecond,
+                uint16 maxYearlyRatioGrowthPercent);
+            event PriceCapUpdated(int256 priceCap);
         }
     }
 }

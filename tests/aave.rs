@@ -2,6 +2,7 @@
 //! recordings replayed line by line.
 
 mod crossings;
+mod feeds;
 mod recorded;
 mod states;
 mod worked;

@@ -26,6 +26,9 @@ impl Protocol for Marked {
     fn on_dropped_log(&mut self, _: &Log) {
         self.marked += 1;
     }
+    fn moved(&mut self) -> Vec<(Address, Vec<Address>)> {
+        vec![]
+    }
     fn mark(&mut self, _: Address) {}
     fn mark_all(&mut self) {
         self.marked += 1_000;

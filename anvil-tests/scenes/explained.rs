@@ -110,6 +110,12 @@ async fn an_account_is_explained_whoever_it_is() -> Result<()> {
             "{same:#}"
         );
         ensure!(same["foretold_refusal"].is_null() && foretold["health_factor"].is_string(), "{same:#}");
+        let feeds = |leg: &Value| {
+            let kinds =
+                leg["feeds"].as_array().map(|all| all.iter().map(|one| one["kind"].clone()).collect());
+            kinds == Some(vec![json!("proxy"), json!("aggregator")])
+        };
+        ensure!(said["legs"].as_array().is_some_and(|legs| legs.iter().all(feeds)), "{said:#}");
         ensure!(said["remedies"].as_array().is_some_and(|all| all.len() == 2), "{said:#}");
         println!("{}", stand.operator.run(&["explain", &account, "-q", "--target", "1.1"])?.expect_ok()?);
 

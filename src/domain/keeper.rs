@@ -151,7 +151,7 @@ impl<P: Protocol> Keeper<P> {
         let head = self.head.ok_or(Halt::Unasked)?;
         self.next_timestamp = next_timestamp;
         self.knowledge.expire(head.block.number.is_multiple_of(POOLS_AGE));
-        self.report = Report { head: Some(head), ..Report::default() };
+        self.report = Report { head: Some(head), moved: self.market.moved(), ..Report::default() };
         self.rounds = 0;
         self.cooling.retain(|_, until| *until > head.block.number);
         self.market.on_head();

@@ -205,6 +205,9 @@ pub trait Protocol {
     fn on_log(&mut self, log: &Log, timestamp: u64);
     /// The log's block is gone: marks what it had changed, and believes nothing that it said.
     fn on_dropped_log(&mut self, log: &Log);
+    /// Price feeds that spoke since this was last asked, each with every asset whose price hangs on it. A notice, not a
+    /// price: that is read.
+    fn moved(&mut self) -> Vec<(Address, Vec<Address>)>;
     /// Marks one account.
     fn mark(&mut self, account: Address);
     /// Marks everything, as after a gap that logs do not cover.

@@ -56,6 +56,14 @@ struct LegLine {
     owed_base: Option<Base>,
     collateral: bool,
     threshold_bps: Option<u32>,
+    /// What the price comes from: its source, and what that reads in turn.
+    feeds: Vec<FeedLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct FeedLine {
+    address: String,
+    kind: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -182,6 +190,7 @@ fn legs(market: &Market, findings: &Findings) -> Vec<LegLine> {
         owed_base: Some(leg.owed_value),
         collateral: leg.is_collateral,
         threshold_bps: Some(leg.threshold.0),
+        feeds: feeds(market, leg.asset),
     });
     let others = idle.map(|idle| LegLine {
         asset: idle.asset.to_string(),
@@ -194,8 +203,14 @@ fn legs(market: &Market, findings: &Findings) -> Vec<LegLine> {
         owed_base: Some(Base::ZERO),
         collateral: false,
         threshold_bps: Some(idle.threshold.0),
+        feeds: feeds(market, idle.asset),
     });
     lines.chain(others).collect()
+}
+
+fn feeds(market: &Market, asset: Address) -> Vec<FeedLine> {
+    let behind = market.feeds.behind(asset).into_iter();
+    behind.map(|(address, kind)| FeedLine { address: address.to_string(), kind: kind.word() }).collect()
 }
 
 fn remedies(market: &Market, judged: &Judged) -> Vec<RemedyLine> {

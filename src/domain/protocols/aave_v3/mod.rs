@@ -3,6 +3,7 @@
 
 pub mod crossing;
 mod execution;
+mod feeds;
 mod health;
 mod limits;
 mod liquidation;
@@ -15,6 +16,7 @@ mod settle;
 pub mod state;
 mod words;
 
+pub use feeds::{Feeds, Kind as FeedKind};
 pub use logs::borrower;
 pub use state::Market;
 pub use words::{Deed, revert};
@@ -34,14 +36,21 @@ impl Protocol for Market {
     fn on_head(&mut self) {
         self.marks.pool = true;
         self.marks.reserves.extend(self.reserves.keys());
-        self.marks.prices.extend(self.reserves.keys());
-        let sources = self.emodes.values().map(|category| category.price_source);
-        self.marks.prices.extend(sources.filter(|source| !source.is_zero()));
+        // Not only where a feed spoke: some move with time, or with a contract that tells nobody.
+        self.marks.prices.extend(self.prices_of());
+        if self.at.is_some_and(|at| at.number.is_multiple_of(feeds::RENEWAL)) {
+            self.renew_feeds();
+        }
+    }
+
+    fn moved(&mut self) -> Vec<(Address, Vec<Address>)> {
+        self.take_moved()
     }
 
     fn on_log(&mut self, log: &Log, timestamp: u64) {
         self.apply_log(log, timestamp);
         self.mark_log(log);
+        self.hear_feed(log);
     }
 
     fn on_dropped_log(&mut self, log: &Log) {

@@ -9,7 +9,7 @@ use crate::domain::chain::{Answer, BlockRef};
 use crate::domain::protocol::{Protocol as _, Settled, Undecodable};
 use crate::domain::units::{Amount, Price};
 use alloy::primitives::{Address, U256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Market {
     /// Takes over the answers to `questions()`, all or none.
@@ -32,11 +32,13 @@ impl Market {
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
+        let looked_into = if self.marks.is_at_values() { self.marks.feeds.clone() } else { BTreeSet::new() };
         self.clear_marks();
         let mut settled = Settled { values: facts.len(), ..Settled::default() };
         for fact in facts {
             self.apply(fact, &mut settled);
         }
+        self.recognise_feeds(looked_into);
         settled.drift = settled.drift.saturating_add(self.confirm());
         self.at = Some(at);
         Ok(settled)
@@ -72,6 +74,8 @@ impl Market {
         marks.pool = false;
         marks.reserves.clear();
         marks.prices.clear();
+        marks.sources.clear();
+        marks.feeds.clear();
         marks.emodes.clear();
         for (account, stage) in std::mem::take(&mut marks.accounts) {
             if stage == Stage::Confirm
@@ -115,6 +119,7 @@ impl Market {
             Fact::Category(id, category) => {
                 if !category.priceSource.is_zero() {
                     self.marks.prices.insert(category.priceSource);
+                    self.marks.sources.insert(category.priceSource);
                 }
                 let collaterals = self.emodes.get(&id).map_or(0, |known| known.collaterals);
                 self.emodes.insert(
@@ -145,6 +150,7 @@ impl Market {
             Subject::Configurator => found.configurator = address,
             Subject::PriceOracle => found.oracle = address,
             Subject::DataProvider => found.data_provider = address,
+            Subject::Source(asset) => self.learn_source(asset, address),
             Subject::SentinelAddress => {
                 found.sentinel = address;
                 self.liquidation_allowed = address.is_zero();
@@ -161,6 +167,7 @@ impl Market {
             Subject::BaseUnit => self.base_unit = number,
             Subject::Allowed => self.liquidation_allowed = !number.is_zero(),
             Subject::Price(asset) => self.prices.set(asset, Some(Price(number))),
+            Subject::Feed(contract, getter) => self.learn_getter(contract, getter, number),
             Subject::SupplyTokenCode(asset) | Subject::DebtTokenCode(asset) => {
                 let is_supply = matches!(subject, Subject::SupplyTokenCode(_));
                 let known = self.rules.is_some_and(|rules| {
@@ -270,6 +277,7 @@ impl Market {
         self.marks.token_code.insert(asset);
         self.marks.reserves.insert(asset);
         self.marks.prices.insert(asset);
+        self.marks.sources.insert(asset);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What we hold of one Aave V3 market: reserves, categories and accounts, as last read. The chain is the
 //! truth; this is a cache of it that knows which of its parts may be out of date.
 
+use super::feeds::Feeds;
 use super::math::{self, Compound};
 use super::rules::{EModeForm, Rules};
 use crate::domain::chain::BlockRef;
@@ -263,10 +264,20 @@ pub struct Marks {
     /// Reserves whose indices, rates, configuration and liquidity are to be read.
     pub reserves: BTreeSet<Address>,
     pub prices: BTreeSet<Address>,
+    /// Assets whose price source is to be asked for, and contracts to be looked into.
+    pub sources: BTreeSet<Address>,
+    pub feeds: BTreeSet<Address>,
     pub emodes: BTreeSet<u8>,
     pub accounts: BTreeMap<Address, Stage>,
     /// Reserves whose values logs have told: the read confirms them.
     pub told: BTreeSet<Address>,
+}
+
+impl Marks {
+    /// Where everything is and what it runs is known: what is marked now are values.
+    pub(super) fn is_at_values(&self) -> bool {
+        !self.addresses && !self.reserve_list && self.tokens.is_empty()
+    }
 }
 
 /// One Aave V3 market.
@@ -282,6 +293,7 @@ pub struct Market {
     pub reserves: BTreeMap<Address, Reserve>,
     pub emodes: BTreeMap<u8, EMode>,
     pub prices: Prices,
+    pub feeds: Feeds,
     pub liquidation_allowed: bool,
     pub accounts: BTreeMap<Address, Account>,
     pub at: Option<BlockRef>,
@@ -314,6 +326,7 @@ impl Market {
             reserves: BTreeMap::new(),
             emodes: BTreeMap::new(),
             prices: Prices::default(),
+            feeds: Feeds::default(),
             liquidation_allowed: false,
             accounts: BTreeMap::new(),
             at: None,
@@ -345,6 +358,7 @@ impl Market {
     pub fn sources(&self) -> Vec<Address> {
         let found = &self.addresses;
         let tokens = self.reserves.values().flat_map(|reserve| [reserve.a_token, reserve.debt_token]);
-        [found.provider, found.pool, found.configurator].into_iter().chain(tokens).collect()
+        let found = [found.provider, found.pool, found.configurator, found.oracle];
+        found.into_iter().chain(tokens).chain(self.feeds.contracts()).collect()
     }
 }
