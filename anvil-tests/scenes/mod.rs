@@ -1,6 +1,7 @@
 //! The keeper's own words against the real contracts: what `positions` and `scan` print is compared with what the
 //! contracts answer and with what happens when the printed call is sent.
 
+mod burst;
 mod explain;
 mod explained;
 mod forced;
