@@ -5,5 +5,6 @@ mod crossings;
 mod feeds;
 mod recorded;
 mod states;
+mod steps;
 mod worked;
 pub mod world;

@@ -7,7 +7,7 @@ use backstop::domain::keeper::{Effect, Halt, Input, Keeper};
 use backstop::domain::lane::{Attempt, Kind};
 use backstop::domain::prices::{Moment, Prices};
 use backstop::domain::protocol::{
-    FlashTerms, Health, Opportunity, Outcome, Protocol, Revert, Settled, Undecodable, Unknown,
+    FlashTerms, Health, Opportunity, Outcome, Protocol, Revert, Settled, Step, Undecodable, Unknown,
 };
 use backstop::domain::units::{Amount, FeePerGas, Gas};
 
@@ -51,6 +51,7 @@ impl Protocol for Marked {
     fn opportunities(
         &self,
         account: Address,
+        _: &[Step],
         _: &Moment<'_>,
     ) -> Result<Result<Vec<Opportunity>, Revert>, Unknown> {
         Err(Unknown::Account(account))

@@ -330,7 +330,7 @@ impl<'a> Bench<'a> {
         let debt_asset = *rng.pick(&of(&|id| held.borrows(id)));
         let collateral_asset = *rng.pick(&of(&|id| held.collateralizes(id)));
         let when = Moment { timestamp: case.at, prices: &case.prices };
-        let offered = self.market.opportunities(case.account, &when)?.unwrap_or_default();
+        let offered = self.market.opportunities(case.account, &[], &when)?.unwrap_or_default();
         let same =
             |pair: &&Opportunity| (pair.debt_asset, pair.collateral_asset) == (debt_asset, collateral_asset);
         let cover = match offered.iter().find(same) {

@@ -219,7 +219,7 @@ impl<P: Protocol> Keeper<P> {
                 if self.terms.is_none() || !health.factor.is_liquidatable() {
                     return Ok(None);
                 }
-                Ok(Some((health.factor, self.market.opportunities(account, &when)?)))
+                Ok(Some((health.factor, self.market.opportunities(account, &[], &when)?)))
             });
             match judged {
                 Ok(None) => {}

@@ -49,6 +49,20 @@ pub struct Opportunity {
     pub most: Amount,
     /// Repay amounts at which the outcome changes its form (close factor, dust, collateral exhausted).
     pub kinks: Vec<Amount>,
+    /// Repay amounts that leave the account so that a second call may take most: just not healthy, or with a close factor
+    /// of everything. Empty after a first step.
+    pub openings: Vec<Amount>,
+    /// Liquidations of the same account that run before this one in the same transaction.
+    pub after: Vec<Step>,
+}
+
+/// A liquidation that was decided upon, to be called just so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub debt_asset: Address,
+    pub collateral_asset: Address,
+    /// `debtToCover`.
+    pub cover: U256,
 }
 
 /// What a liquidation of one size moves.
@@ -228,13 +242,14 @@ pub trait Protocol {
     /// # Errors
     /// `Unknown` when anything it depends on is not known.
     fn health(&self, account: Address, when: &Moment<'_>) -> Result<Health, Unknown>;
-    /// Every legal pair, or the reason why there is none.
+    /// Every legal pair once these steps are taken (none: as the account is), or the reason why there is none.
     ///
     /// # Errors
     /// `Unknown` as for `health`.
     fn opportunities(
         &self,
         account: Address,
+        after: &[Step],
         when: &Moment<'_>,
     ) -> Result<Result<Vec<Opportunity>, Revert>, Unknown>;
     /// What repaying `repay` does, or why the contract would refuse.

@@ -37,7 +37,7 @@ fn unknown(revision: u64, change: impl Fn(&mut Market, (Address, Address))) -> U
     change(&mut market, pair);
     let when = Moment { timestamp: NOW, prices: &market.prices };
     let why = market.health(BORROWER, &when).unwrap_err();
-    assert_eq!(market.opportunities(BORROWER, &when), Err(why.clone()));
+    assert_eq!(market.opportunities(BORROWER, &[], &when), Err(why.clone()));
     why
 }
 

@@ -91,6 +91,8 @@ pub fn attempt(
         collateral_asset,
         most: Amount::ZERO,
         kinks: vec![],
+        openings: vec![],
+        after: vec![],
     };
     market.outcome(&opportunity, Amount(repay), &when).unwrap()
 }
@@ -98,6 +100,6 @@ pub fn attempt(
 /// The legal pair as the protocol offers it.
 pub fn offered(market: &Market, account: Address, pair: (Address, Address), timestamp: u64) -> Opportunity {
     let when = Moment { timestamp, prices: &market.prices };
-    let all = market.opportunities(account, &when).unwrap().unwrap();
+    let all = market.opportunities(account, &[], &when).unwrap().unwrap();
     all.into_iter().find(|one| (one.collateral_asset, one.debt_asset) == pair).expect("the pair is offered")
 }

@@ -45,7 +45,7 @@ fn position(dice: &mut Dice, revision: u64) -> Market {
 
 fn pairs(market: &Market) -> Option<Vec<Opportunity>> {
     let when = Moment { timestamp: NOW, prices: &market.prices };
-    market.opportunities(BORROWER, &when).unwrap().ok()
+    market.opportunities(BORROWER, &[], &when).unwrap().ok()
 }
 
 fn no_liquidation_goes_too_far(revision: u64) {
@@ -183,7 +183,7 @@ fn what_overflows_is_unknown() {
             Ok(health) => {
                 assert_eq!(health.factor == HealthFactor::MAX, health.debt.is_zero());
                 fine.set(fine.get() + 1);
-                if let Ok(Ok(pairs)) = market.opportunities(BORROWER, &when) {
+                if let Ok(Ok(pairs)) = market.opportunities(BORROWER, &[], &when) {
                     for pair in pairs {
                         drop(market.outcome(&pair, Amount(dice.wide()), &when));
                     }

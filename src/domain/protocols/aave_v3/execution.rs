@@ -7,9 +7,10 @@ use super::liquidation::{LEAST_LEFTOVER, Pair};
 use super::math::{self, RAY};
 use super::rules::{BadDebt, Rules};
 use super::state::{Account, Market, Reserve};
-use crate::domain::protocol::{Attempt, Event, Execution, Revert, Unknown};
+use crate::domain::protocol::{Attempt, Event, Execution, Revert, Step, Unknown};
 use crate::domain::units::{Amount, Overflow};
-use alloy::primitives::U256;
+use alloy::primitives::{Address, U256};
+use std::borrow::Cow;
 
 /// What is said of an attempt, and the account as it is afterwards.
 pub(super) struct Executed {
@@ -94,6 +95,32 @@ impl Market {
             health: self.health_of(&after)?,
         };
         Ok(Ok(Executed { said, account }))
+    }
+
+    /// The account after these steps, taken by somebody else for underlying.
+    pub(super) fn stepped<'a>(
+        &self,
+        judged: &Judged<'a>,
+        steps: &[Step],
+    ) -> Result<Result<Cow<'a, Account>, Revert>, Unknown> {
+        let mut state = Cow::Borrowed(judged.account);
+        for step in steps {
+            let attempt = Attempt {
+                account: judged.address,
+                debt_asset: step.debt_asset,
+                collateral_asset: step.collateral_asset,
+                cover: step.cover,
+                takes_shares: false,
+                liquidator: Address::ZERO,
+            };
+            let now = self.judged_as(judged.address, &state, judged.rules, judged.when)?;
+            let executed = match self.execute(&now, &attempt)? {
+                Ok(executed) => executed,
+                Err(revert) => return Ok(Err(revert)),
+            };
+            state = Cow::Owned(executed.account);
+        }
+        Ok(Ok(state))
     }
 
     /// Every other debt of an account that nothing backs any more; reserves that are not active are passed over.

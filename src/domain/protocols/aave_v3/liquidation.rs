@@ -8,8 +8,8 @@ use super::math::{self, Rounding};
 use super::rules::CloseFactor;
 use super::state::{Market, Reserve};
 use crate::domain::explain::Pairing;
-use crate::domain::protocol::{Health, Opportunity, Outcome, Revert, Unknown};
-use crate::domain::units::{Amount, Bps, Overflow};
+use crate::domain::protocol::{Attempt, Health, Opportunity, Outcome, Revert, Step, Unknown};
+use crate::domain::units::{Amount, Bps, HealthFactor, Overflow};
 use alloy::primitives::{Address, U256, uint};
 
 /// At or below this health factor all of a debt may be repaid. Source: `CLOSE_FACTOR_HF_THRESHOLD`.
@@ -37,7 +37,11 @@ pub(super) struct Pair<'a> {
 }
 
 impl Market {
-    pub(super) fn pairs(&self, judged: &Judged<'_>) -> Result<Result<Vec<Opportunity>, Revert>, Unknown> {
+    pub(super) fn pairs(
+        &self,
+        judged: &Judged<'_>,
+        after: &[Step],
+    ) -> Result<Result<Vec<Opportunity>, Revert>, Unknown> {
         let health = self.health_of(judged)?;
         if !health.factor.is_liquidatable() {
             return Ok(Err(Revert::Healthy));
@@ -51,7 +55,7 @@ impl Market {
         let mut found = Vec::new();
         for debt in &debts {
             for collateral in &collaterals {
-                match Pair::of(judged, health, debt, collateral)?.opportunity(self)? {
+                match Pair::of(judged, health, debt, collateral)?.opportunity(self, after)? {
                     Ok(opportunity) => found.push(opportunity),
                     Err(why) => refusal = why,
                 }
@@ -119,7 +123,7 @@ impl<'a> Pair<'a> {
     }
 
     fn pairing(&self, market: &Market) -> Result<Pairing, Unknown> {
-        let opportunity = self.opportunity(market)?;
+        let opportunity = self.opportunity(market, &[])?;
         let largest = match &opportunity {
             Err(refused) => Err(*refused),
             Ok(opportunity) => {
@@ -165,7 +169,7 @@ impl<'a> Pair<'a> {
         Ok(sides.iter().any(|side| *side < SMALL_POSITION))
     }
 
-    fn opportunity(&self, market: &Market) -> Result<Result<Opportunity, Revert>, Unknown> {
+    fn opportunity(&self, market: &Market, after: &[Step]) -> Result<Result<Opportunity, Revert>, Unknown> {
         if let Err(refused) = self.permitted(market) {
             return Ok(Err(refused));
         }
@@ -191,7 +195,55 @@ impl<'a> Pair<'a> {
             collateral_asset: self.collateral.asset,
             most: Amount(most),
             kinks,
+            openings: if after.is_empty() { self.openings(market, most)? } else { vec![] },
+            after: after.to_vec(),
         }))
+    }
+
+    /// First repays after which a second call may take more than `most` leaves it: the largest after which the account is
+    /// still liquidatable, and the least after which its health factor, or what is left of a side, is so small that the
+    /// close factor is everything.
+    fn openings(&self, market: &Market, most: U256) -> Result<Vec<Amount>, Unknown> {
+        let look = |cover: U256| {
+            let attempt = Attempt {
+                account: self.judged.address,
+                debt_asset: self.debt.asset,
+                collateral_asset: self.collateral.asset,
+                cover,
+                takes_shares: false,
+                liquidator: Address::ZERO,
+            };
+            let Ok(executed) = market.execute(self.judged, &attempt)? else { return Ok(None) };
+            let said = executed.said;
+            let sides = [self.debt_value(said.owed.0)?, self.collateral_value(said.supplied.0)?];
+            let is_small = sides.iter().any(|side| *side < SMALL_POSITION);
+            Ok::<_, Unknown>(Some((said.health.factor.0, is_small)))
+        };
+        // The boundary between 1 and `most` at which an answer turns, as its last value before and its first after.
+        let boundary = |turned: &dyn Fn(U256, bool) -> bool| -> Result<Option<(U256, U256)>, Unknown> {
+            let at =
+                |cover: U256| Ok::<_, Unknown>(look(cover)?.map(|(factor, small)| turned(factor, small)));
+            let (mut before, mut after) = (U256::ONE, most);
+            if at(before)? != Some(false) || at(after)? != Some(true) {
+                return Ok(None);
+            }
+            while after.wrapping_sub(before) > U256::ONE {
+                let middle = before.wrapping_add(after.wrapping_sub(before).wrapping_shr(1));
+                // A size that the contract refuses is on neither side: the search goes on towards what is known.
+                if at(middle)? == Some(true) { after = middle } else { before = middle }
+            }
+            Ok(Some((before, after)))
+        };
+        let mut found = Vec::new();
+        let healthy = |factor: U256, _| factor >= HealthFactor::ONE.0;
+        found.extend(boundary(&healthy)?.map(|(before, _)| before));
+        let deep = |factor: U256, _| factor <= FULL_CLOSE;
+        found.extend(boundary(&deep)?.map(|(_, after)| after));
+        if self.judged.rules.close_factor == CloseFactor::WholePosition {
+            let small = |_, small| small;
+            found.extend(boundary(&small)?.map(|(_, after)| after));
+        }
+        Ok(found.into_iter().map(Amount).collect())
     }
 
     /// The contract's own checks, in its order.

@@ -25,8 +25,8 @@ use super::super::chain::{Answer, BlockRef, Log, Read};
 use super::super::explain::{Explain, Leg, LiquidationPrice, Pairing, Remedy};
 use super::super::prices::{Moment, Prices};
 use super::super::protocol::{
-    Attempt, Execution, FlashTerms, Health, Opportunity, Outcome, Protocol, Revert, Settled, Undecodable,
-    Unknown,
+    Attempt, Execution, FlashTerms, Health, Opportunity, Outcome, Protocol, Revert, Settled, Step,
+    Undecodable, Unknown,
 };
 use super::super::units::{Amount, HealthFactor};
 use alloy::primitives::Address;
@@ -91,9 +91,15 @@ impl Protocol for Market {
     fn opportunities(
         &self,
         account: Address,
+        after: &[Step],
         when: &Moment<'_>,
     ) -> Result<Result<Vec<Opportunity>, Revert>, Unknown> {
-        self.pairs(&self.judged(account, when)?)
+        let judged = self.judged(account, when)?;
+        let state = match self.stepped(&judged, after)? {
+            Ok(state) => state,
+            Err(revert) => return Ok(Err(revert)),
+        };
+        self.pairs(&self.judged_as(account, &state, judged.rules, when)?, after)
     }
 
     fn outcome(
@@ -102,7 +108,13 @@ impl Protocol for Market {
         repay: Amount,
         when: &Moment<'_>,
     ) -> Result<Result<Outcome, Revert>, Unknown> {
-        self.liquidate(&self.judged(opportunity.account, when)?, opportunity, repay)
+        let judged = self.judged(opportunity.account, when)?;
+        let state = match self.stepped(&judged, &opportunity.after)? {
+            Ok(state) => state,
+            Err(revert) => return Ok(Err(revert)),
+        };
+        let judged = self.judged_as(opportunity.account, &state, judged.rules, when)?;
+        self.liquidate(&judged, opportunity, repay)
     }
 
     fn flash(&self, asset: Address, amount: Amount) -> Option<FlashTerms> {
