@@ -13,6 +13,7 @@ mod promise;
 mod refusals;
 mod sizes;
 mod stand;
+mod twice;
 
 pub const MARKETS: [&str; 2] = ["v30", "v36"];
 

@@ -120,5 +120,17 @@ pub trait Explain: Protocol {
     ///
     /// # Errors
     /// `Unknown` as for `health`.
-    fn execution(&self, attempt: &Attempt, when: &Moment<'_>) -> Result<Result<Execution, Revert>, Unknown>;
+    fn execution(&self, attempt: &Attempt, when: &Moment<'_>) -> Result<Result<Execution, Revert>, Unknown> {
+        self.executions(std::slice::from_ref(attempt), when)
+    }
+    /// What calls for one account would do one behind the other: the amounts and events of all, and what the last leaves;
+    /// or the first refusal.
+    ///
+    /// # Errors
+    /// `Unknown` as for `health`, and where there is no call.
+    fn executions(
+        &self,
+        attempts: &[Attempt],
+        when: &Moment<'_>,
+    ) -> Result<Result<Execution, Revert>, Unknown>;
 }

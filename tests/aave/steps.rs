@@ -106,6 +106,18 @@ fn a_first_repay_that_makes_a_side_small_opens_the_rest() {
     }
 }
 
+/// From 3.5 on a single unit is refused where the index is above one: the search does not begin there.
+#[test]
+fn an_opening_is_found_where_single_units_are_refused() {
+    for revision in RELEASES {
+        let mut market = world(revision, 8_250, 10_500, 8_418_367_346);
+        let index = big("1000000000000000000123456789");
+        market.reserves.values_mut().find(|reserve| reserve.id == 0).unwrap().borrow_index = index;
+        let pair = offered(&market, &[]).unwrap();
+        assert_eq!(pair.openings.len(), 1, "{revision}: {pair:?}");
+    }
+}
+
 #[test]
 fn what_the_first_step_leaves_is_what_the_second_finds() {
     let market = world(11, 8_250, 10_500, 8_418_367_346);

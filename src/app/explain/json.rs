@@ -123,8 +123,11 @@ struct Foretold {
 /// What the search came to; costs only where the call was tried.
 #[derive(Debug, Serialize)]
 struct PlanLine {
+    /// Of all calls together.
     repay: Amount,
     seize: Amount,
+    /// `debtToCover` of each.
+    calls: Vec<String>,
     route: Vec<String>,
     fees: Vec<u32>,
     gross_wei: Wei,
@@ -284,8 +287,9 @@ fn plan(prospect: &Prospect) -> Option<PlanLine> {
         _ => None,
     };
     Some(PlanLine {
-        repay: draft.outcome.repaid,
-        seize: draft.outcome.seized,
+        repay: draft.repaid(),
+        seize: draft.seized(),
+        calls: draft.calls().map(|call| call.cover.to_string()).collect(),
         route: draft.route.iter().map(Address::to_string).collect(),
         fees: draft.tiers.clone(),
         gross_wei: paid.map_or(draft.gross, |plan| plan.gross),

@@ -11,7 +11,8 @@ use crate::domain::explain::{Explain, Pairing};
 use crate::domain::keeper::{propose, weigh};
 use crate::domain::plan::{Call, Draft, Plan, Proposal, Reason, Skip};
 use crate::domain::prices::Moment;
-use crate::domain::protocol::{Attempt, Execution, Opportunity, Protocol, Revert};
+use crate::domain::protocol::{Attempt, Execution, Opportunity, Protocol, Revert, Unknown};
+use crate::domain::protocols::aave_v3::Market;
 use crate::domain::refusal::refusal;
 use crate::domain::route::{Knowledge, Known};
 use crate::domain::size::{Refusal, Scope, best};
@@ -65,16 +66,12 @@ pub async fn prospects(wire: &Wire, bench: Option<&Bench>, account: Address) -> 
                 Err(refusal) => (Ending::Skipped(Box::new(refusal.skip(opportunity))), None),
             },
         };
-        let cover = tried.as_ref().map(|proposal: &Proposal| proposal.draft.outcome.cover);
-        let attempt = Attempt {
-            account,
-            debt_asset: pairing.debt_asset,
-            collateral_asset: pairing.collateral_asset,
-            cover: cover.unwrap_or_else(|| pairing.largest.map_or(U256::MAX, |largest| largest.cover)),
-            takes_shares: false,
-            liquidator: NOBODY,
+        let largest = pairing.largest.map_or(U256::MAX, |largest| largest.cover);
+        let covers = match &tried {
+            Some(proposal) => proposal.draft.calls().map(|call| call.cover).collect(),
+            None => vec![largest],
         };
-        let Ok(foretold) = market.execution(&attempt, &when) else { continue };
+        let Ok(foretold) = foretell(market, account, &pairing, covers, &when) else { continue };
         let call = bare_call(market.addresses.pool, &pairing, account);
         let answer =
             simulate::answer(&wire.rpc, wire.head.block.hash, NOBODY, &call).await.exit(Exit::Network)?;
@@ -85,6 +82,25 @@ pub async fn prospects(wire: &Wire, bench: Option<&Bench>, account: Address) -> 
         found.push(Prospect { pairing, ending, tried, foretold, call, said });
     }
     Ok(found)
+}
+
+/// What these calls would do one behind the other, by our arithmetic: the amounts of all, and what the last leaves.
+fn foretell(
+    market: &Market,
+    account: Address,
+    pairing: &Pairing,
+    covers: Vec<U256>,
+    when: &Moment<'_>,
+) -> Result<Result<Execution, Revert>, Unknown> {
+    let attempts = covers.into_iter().map(|cover| Attempt {
+        account,
+        debt_asset: pairing.debt_asset,
+        collateral_asset: pairing.collateral_asset,
+        cover,
+        takes_shares: false,
+        liquidator: NOBODY,
+    });
+    market.executions(&attempts.collect::<Vec<_>>(), when)
 }
 
 /// The best size and route, by as many rounds of quotes as it takes.

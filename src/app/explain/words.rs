@@ -242,9 +242,10 @@ fn pairs(market: &Market, findings: &Findings) -> Result<()> {
         if let Some(proposal) = &prospect.tried {
             let draft = &proposal.draft;
             out::line(&format!(
-                "    best         {} for {}, {}",
-                amount(market, draft.debt_asset, draft.outcome.repaid),
-                amount(market, draft.collateral_asset, draft.outcome.seized),
+                "    best         {} for {}{}, {}",
+                amount(market, draft.debt_asset, draft.repaid()),
+                amount(market, draft.collateral_asset, draft.seized()),
+                if draft.first.is_some() { " in two calls" } else { "" },
                 route(&draft.tiers),
             ))?;
         }

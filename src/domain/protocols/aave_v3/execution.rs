@@ -7,6 +7,7 @@ use super::liquidation::{LEAST_LEFTOVER, Pair};
 use super::math::{self, RAY};
 use super::rules::{BadDebt, Rules};
 use super::state::{Account, Market, Reserve};
+use crate::domain::prices::Moment;
 use crate::domain::protocol::{Attempt, Event, Execution, Revert, Step, Unknown};
 use crate::domain::units::{Amount, Overflow};
 use alloy::primitives::{Address, U256};
@@ -95,6 +96,38 @@ impl Market {
             health: self.health_of(&after)?,
         };
         Ok(Ok(Executed { said, account }))
+    }
+
+    /// Carries attempts out one behind the other.
+    pub(super) fn execute_all(
+        &self,
+        attempts: &[Attempt],
+        when: &Moment<'_>,
+    ) -> Result<Result<Execution, Revert>, Unknown> {
+        let account = attempts.first().map_or(Address::ZERO, |attempt| attempt.account);
+        let judged = self.judged(account, when)?;
+        let mut state = judged.account.clone();
+        let mut all: Option<Execution> = None;
+        for attempt in attempts {
+            let executed =
+                match self.execute(&self.judged_as(account, &state, judged.rules, when)?, attempt)? {
+                    Ok(executed) => executed,
+                    Err(revert) => return Ok(Err(revert)),
+                };
+            state = executed.account;
+            let last = executed.said;
+            all = Some(match all {
+                None => last,
+                Some(before) => Execution {
+                    paid: before.paid.plus(last.paid)?,
+                    received: before.received.plus(last.received)?,
+                    fee: before.fee.plus(last.fee)?,
+                    events: before.events.into_iter().chain(last.events).collect(),
+                    ..last
+                },
+            });
+        }
+        all.map(Ok).ok_or(Unknown::Account(account))
     }
 
     /// The account after these steps, taken by somebody else for underlying.

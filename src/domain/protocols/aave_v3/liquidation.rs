@@ -219,12 +219,14 @@ impl<'a> Pair<'a> {
             let is_small = sides.iter().any(|side| *side < SMALL_POSITION);
             Ok::<_, Unknown>(Some((said.health.factor.0, is_small)))
         };
-        // The boundary between 1 and `most` at which an answer turns, as its last value before and its first after.
+        // A repay so small that a second behind it gains nothing; single units are refused from 3.5 on.
+        let least = most.wrapping_shr(12).wrapping_add(U256::from(2));
+        // The boundary up to `most` at which an answer turns, as its last value before and its first after.
         let boundary = |turned: &dyn Fn(U256, bool) -> bool| -> Result<Option<(U256, U256)>, Unknown> {
             let at =
                 |cover: U256| Ok::<_, Unknown>(look(cover)?.map(|(factor, small)| turned(factor, small)));
-            let (mut before, mut after) = (U256::ONE, most);
-            if at(before)? != Some(false) || at(after)? != Some(true) {
+            let (mut before, mut after) = (least, most);
+            if before >= after || at(before)? != Some(false) || at(after)? != Some(true) {
                 return Ok(None);
             }
             while after.wrapping_sub(before) > U256::ONE {

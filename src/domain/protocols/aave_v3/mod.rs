@@ -153,9 +153,11 @@ impl Explain for Market {
         self.all_pairs(&self.judged(account, when)?)
     }
 
-    fn execution(&self, attempt: &Attempt, when: &Moment<'_>) -> Result<Result<Execution, Revert>, Unknown> {
-        let judged = self.judged(attempt.account, when)?;
-        let executed = self.execute(&judged, attempt)?;
-        Ok(executed.map(|executed| executed.said))
+    fn executions(
+        &self,
+        attempts: &[Attempt],
+        when: &Moment<'_>,
+    ) -> Result<Result<Execution, Revert>, Unknown> {
+        self.execute_all(attempts, when)
     }
 }
