@@ -20,6 +20,7 @@ pub mod aave {
             event PriceOracleSentinelUpdated(address indexed oldAddress, address indexed newAddress);
             event PoolUpdated(address indexed oldAddress, address indexed newAddress);
             event PoolConfiguratorUpdated(address indexed oldAddress, address indexed newAddress);
+            event ProxyCreated(bytes32 indexed id, address indexed proxyAddress, address indexed implementation);
         }
 
         #[derive(Debug)]
@@ -76,6 +77,10 @@ pub mod aave {
             event UserEModeSet(address indexed user, uint8 categoryId);
             event LiquidationCall(address indexed collateralAsset, address indexed debtAsset, address indexed user,
                 uint256 debtToCover, uint256 liquidatedCollateralAmount, address liquidator, bool receiveAToken);
+            event DeficitCreated(address indexed user, address indexed debtAsset, uint256 amountCreated);
+            event ReserveDataUpdated(address indexed reserve, uint256 liquidityRate, uint256 stableBorrowRate,
+                uint256 variableBorrowRate, uint256 liquidityIndex, uint256 variableBorrowIndex);
+            event Upgraded(address indexed implementation);
         }
 
         interface Token {
@@ -89,11 +94,15 @@ pub mod aave {
             event Burn(address indexed from, address indexed target, uint256 value,
                 uint256 balanceIncrease, uint256 index);
             event BalanceTransfer(address indexed from, address indexed to, uint256 value, uint256 index);
+            event Initialized(address indexed underlyingAsset, address indexed pool, address treasury,
+                address incentivesController, uint8 aTokenDecimals, string aTokenName, string aTokenSymbol,
+                bytes params);
         }
 
         interface Oracle {
             function BASE_CURRENCY_UNIT() external view returns (uint256);
             function getAssetPrice(address asset) external view returns (uint256);
+            function getSourceOfAsset(address asset) external view returns (address);
         }
 
         interface Sentinel {
@@ -104,6 +113,14 @@ pub mod aave {
             event ReserveInitialized(address indexed asset, address indexed aToken, address stableDebtToken,
                 address variableDebtToken, address interestRateStrategyAddress);
             event ReserveDropped(address indexed asset);
+            event ReserveActive(address indexed asset, bool active);
+            event ReservePaused(address indexed asset, bool paused);
+            event ReserveFlashLoaning(address indexed asset, bool enabled);
+            event CollateralConfigurationChanged(address indexed asset, uint256 ltv, uint256 liquidationThreshold,
+                uint256 liquidationBonus);
+            event LiquidationProtocolFeeChanged(address indexed asset, uint256 oldFee, uint256 newFee);
+            event LiquidationGracePeriodChanged(address indexed asset, uint40 gracePeriodUntil);
+            event LiquidationGracePeriodDisabled(address indexed asset);
             event EModeCategoryAdded(uint8 indexed categoryId, uint256 ltv, uint256 liquidationThreshold,
                 uint256 liquidationBonus, address oracle, string label);
             event AssetCollateralInEModeChanged(address indexed asset, uint8 categoryId, bool collateral);
@@ -112,6 +129,38 @@ pub mod aave {
             event VariableDebtTokenUpgraded(address indexed asset, address indexed proxy,
                 address indexed implementation);
             event FlashloanPremiumTotalUpdated(uint128 oldFlashloanPremiumTotal, uint128 newFlashloanPremiumTotal);
+        }
+    }
+}
+
+/// What prices come from: Chainlink's aggregators and their proxies, and what Aave puts before them.
+pub mod feeds {
+    use super::sol;
+    sol! {
+        interface Aggregator {
+            function aggregator() external view returns (address);
+            function version() external view returns (uint256);
+
+            event AssetSourceUpdated(address indexed asset, address indexed source);
+            event AnswerUpdated(int256 indexed current, uint256 indexed roundId, uint256 updatedAt);
+            event NewTransmission(uint32 indexed aggregatorRoundId, int192 answer, address transmitter,
+                uint32 observationsTimestamp, int192[] observations, bytes observers, int192 juelsPerFeeCoin,
+                bytes32 configDigest, uint40 epochAndRound);
+            event SecondaryRoundIdUpdated(uint32 indexed secondaryRoundId);
+        }
+
+        interface Adapter {
+            function BASE_TO_USD_AGGREGATOR() external view returns (address);
+            function RATIO_PROVIDER() external view returns (address);
+            function ASSET_TO_USD_AGGREGATOR() external view returns (address);
+            function getPriceCap() external view returns (int256);
+            function PENDLE_PRINCIPAL_TOKEN() external view returns (address);
+            function ASSET_TO_PEG() external view returns (address);
+            function PEG_TO_BASE() external view returns (address);
+
+            event CapParametersUpdated(uint256 snapshotRatio, uint256 snapshotTimestamp, uint256 maxRatioGrowthPerSecond,
+                uint16 maxYearlyRatioGrowthPercent);
+            event PriceCapUpdated(int256 priceCap);
         }
     }
 }

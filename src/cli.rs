@@ -234,6 +234,22 @@ lets the keeper work.
   backstop demo --market v30 --fast
   backstop demo --stay                   be the keeper yourself: see docs/walkthrough.md")]
     Demo(Demo),
+
+    /// Replay a recording of the real contracts and compare every number in it
+    #[command(hide = true, disable_version_flag = true)]
+    #[command(after_help = "Needs nothing. Code 6 when a number differs or an attempt was not foretold.")]
+    ReplayFixture(ReplayFixture),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ReplayFixture {
+    /// Lines of JSON; tests/data/README.md has their form
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// The release whose rules hold, e.g. 3.3
+    #[arg(long = "version", value_name = "RELEASE")]
+    pub release: String,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -357,6 +373,7 @@ impl Command {
                 | Self::Wallet(_)
                 | Self::Doctor
                 | Self::Markets
+                | Self::ReplayFixture(_)
                 | Self::Config { .. }
                 | Self::Completions { .. }
                 | Self::Man { .. },

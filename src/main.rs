@@ -1,8 +1,8 @@
 //! Arguments to configuration to command; one error chain; one exit code.
 
 use backstop::app::{
-    self, configured, demo, deploy, doctor, explain, history, markets, pause, positions, run, scan, sweep,
-    wallet,
+    self, configured, demo, deploy, doctor, explain, history, markets, pause, positions, recording, run,
+    scan, sweep, wallet,
 };
 use backstop::cli::{self, Cli, Command};
 use backstop::config::Config;
@@ -27,6 +27,7 @@ fn command(cli: &Cli) -> eyre::Result<()> {
         Command::Demo(arguments) => return runtime.block_on(demo::demo(arguments, cli.json)),
         Command::Doctor => return runtime.block_on(doctor::doctor(&cli.sources(), cli.json)),
         Command::Markets => return markets::markets(cli.json),
+        Command::ReplayFixture(arguments) => return recording::replay_fixture(arguments, cli.json),
         Command::Config { what } => {
             return runtime.block_on(configured::config(&cli.sources(), what, cli.json));
         }

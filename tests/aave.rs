@@ -2,7 +2,9 @@
 //! recordings replayed line by line.
 
 mod crossings;
+mod feeds;
 mod recorded;
 mod states;
+mod steps;
 mod worked;
 pub mod world;

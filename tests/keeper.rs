@@ -7,7 +7,7 @@ use backstop::domain::keeper::{Effect, Halt, Input, Keeper};
 use backstop::domain::lane::{Attempt, Kind};
 use backstop::domain::prices::{Moment, Prices};
 use backstop::domain::protocol::{
-    FlashTerms, Health, Opportunity, Outcome, Protocol, Revert, Settled, Undecodable, Unknown,
+    FlashTerms, Health, Opportunity, Outcome, Protocol, Revert, Settled, Step, Undecodable, Unknown,
 };
 use backstop::domain::units::{Amount, FeePerGas, Gas};
 
@@ -20,8 +20,14 @@ struct Marked {
 
 impl Protocol for Marked {
     fn on_head(&mut self) {}
-    fn on_log(&mut self, _: &Log) {
+    fn on_log(&mut self, _: &Log, _: u64) {
         self.marked += 1;
+    }
+    fn on_dropped_log(&mut self, _: &Log) {
+        self.marked += 1;
+    }
+    fn moved(&mut self) -> Vec<(Address, Vec<Address>)> {
+        vec![]
     }
     fn mark(&mut self, _: Address) {}
     fn mark_all(&mut self) {
@@ -45,6 +51,7 @@ impl Protocol for Marked {
     fn opportunities(
         &self,
         account: Address,
+        _: &[Step],
         _: &Moment<'_>,
     ) -> Result<Result<Vec<Opportunity>, Revert>, Unknown> {
         Err(Unknown::Account(account))

@@ -104,6 +104,18 @@ async fn an_account_is_explained_whoever_it_is() -> Result<()> {
         let same = pairs.iter().find(|pair| pair["plan"]["call"]["data"] == json!(plan.call.data));
         let same = same.ok_or_else(|| eyre!("{plan:#?} is not in {said:#}"))?;
         ensure!(same["verdict"] == "pays" && same["plan"]["net_wei"] == plan.net_wei.to_string(), "{same:#}");
+        let foretold = &same["foretold"];
+        ensure!(
+            foretold["paid"] == same["plan"]["repay"] && foretold["received"] == same["plan"]["seize"],
+            "{same:#}"
+        );
+        ensure!(same["foretold_refusal"].is_null() && foretold["health_factor"].is_string(), "{same:#}");
+        let feeds = |leg: &Value| {
+            let kinds =
+                leg["feeds"].as_array().map(|all| all.iter().map(|one| one["kind"].clone()).collect());
+            kinds == Some(vec![json!("proxy"), json!("aggregator")])
+        };
+        ensure!(said["legs"].as_array().is_some_and(|legs| legs.iter().all(feeds)), "{said:#}");
         ensure!(said["remedies"].as_array().is_some_and(|all| all.len() == 2), "{said:#}");
         println!("{}", stand.operator.run(&["explain", &account, "-q", "--target", "1.1"])?.expect_ok()?);
 
@@ -112,6 +124,7 @@ async fn an_account_is_explained_whoever_it_is() -> Result<()> {
         let said: Value = explain(&stand, &healthy)?;
         let pair = &said["pairs"][0];
         ensure!(pair["verdict"] == "healthy" && pair["plan"].is_null(), "{said:#}");
+        ensure!(pair["foretold_refusal"] == "healthy" && pair["foretold"].is_null(), "{said:#}");
         let words = if market == "v30" {
             "HEALTH_FACTOR_NOT_BELOW_THRESHOLD (45)"
         } else {

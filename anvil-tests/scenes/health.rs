@@ -230,6 +230,9 @@ async fn catch_up(config: &Config, wire: &mut wire::Wire, replaced: &mut usize) 
             *replaced += dropped.len();
         }
         drive(&mut wire.keeper, input, &mut Hands::reading(&wire.reader)).await?;
+        // What logs proved is what the reading found.
+        let drift = wire.keeper.report().drift;
+        ensure!(drift == 0, "{drift} accounts or reserves were otherwise than their logs had told");
         steps += 1;
     }
     Ok(steps)

@@ -6,12 +6,14 @@ mod explain;
 mod explained;
 mod forced;
 mod funding;
+mod fuzz;
 mod health;
 mod opportunities;
 mod promise;
 mod refusals;
 mod sizes;
 mod stand;
+mod twice;
 
 pub const MARKETS: [&str; 2] = ["v30", "v36"];
 

@@ -85,7 +85,7 @@ async fn check(market: &'static str) -> Result<()> {
             } else {
                 same.note(kept)
             }
-            *shapes.entry(Shape::of(plan.leg()?, stand.fork.manifest.wrapped_native)).or_default() += 1;
+            *shapes.entry(Shape::of(&plan.leg()?, stand.fork.manifest.wrapped_native)).or_default() += 1;
         }
         sent += scan.opportunities.len();
         tell(market, world, &scan, (later, same));

@@ -13,7 +13,7 @@ use backstop::{
     },
     bed::{AccountData, operator::RECEIVER},
 };
-use eyre::{Result, WrapErr, ensure, eyre};
+use eyre::{Result, WrapErr, ensure};
 
 use super::stand::{Leg, Opportunity, Stand};
 
@@ -85,26 +85,30 @@ async fn measure(stand: &Stand, plan: &Opportunity, delay: u64) -> Result<Kept> 
     let gas_ppm = ppm(signed(U256::from(receipt.gas_used))?, signed(U256::from(plan.gas))?)?;
     ensure!(gas_ppm.abs() <= 30_000, "promised {} gas, used {}", plan.gas, receipt.gas_used);
 
-    moved_as_promised(stand, leg, plan.account, &receipt)?;
+    moved_as_promised(stand, plan, &receipt)?;
     let after = fork.account_data(market, plan.account, BlockId::latest()).await?;
-    healthier(stand, leg, &before, &after).await?;
+    healthier(stand, &leg, &before, &after).await?;
     nothing_left(stand, plan.call.to).await?;
     Ok(Kept { net_ppm: ppm(net, promised)?, gas_ppm })
 }
 
-/// The pool's own event names the amounts of the leg, but for a minute's interest.
-fn moved_as_promised(stand: &Stand, leg: &Leg, account: Address, receipt: &TransactionReceipt) -> Result<()> {
+/// The pool's own events name the amounts of the legs, one each, but for a minute's interest.
+fn moved_as_promised(stand: &Stand, plan: &Opportunity, receipt: &TransactionReceipt) -> Result<()> {
     let pool = stand.fork.manifest.market(stand.market)?.pool;
-    let mut calls = receipt
+    let calls = receipt
         .logs()
         .iter()
         .filter(|log| log.address() == pool)
         .filter_map(|log| Pool::LiquidationCall::decode_log(&log.inner).ok());
-    let call = calls.next().ok_or_else(|| eyre!("the pool reports no liquidation"))?;
-    ensure!(call.user == account && call.debtAsset == leg.debt_asset);
-    ensure!(call.collateralAsset == leg.collateral_asset);
-    same_but_for("repay", call.debtToCover, leg.repay, 1)?;
-    same_but_for("seize", call.liquidatedCollateralAmount, leg.seize, 1)
+    let calls = calls.collect::<Vec<_>>();
+    ensure!(calls.len() == plan.legs.len(), "{} liquidations were reported", calls.len());
+    for (call, leg) in calls.iter().zip(&plan.legs) {
+        ensure!(call.user == plan.account && call.debtAsset == leg.debt_asset);
+        ensure!(call.collateralAsset == leg.collateral_asset);
+        same_but_for("repay", call.debtToCover, leg.repay, 1)?;
+        same_but_for("seize", call.liquidatedCollateralAmount, leg.seize, 1)?;
+    }
+    Ok(())
 }
 
 /// The debt shrank by what was repaid, the collateral by what was seized and the protocol's fee, and whoever was not

@@ -129,7 +129,7 @@ async fn with_own_money(
 /// Gas that the loan and its safeguards add to a liquidation, as the dearest of the plans has it.
 async fn gas_of_borrowing(stand: &Stand, scan: &Scan) -> Result<u64> {
     let mut most = 0;
-    for plan in &scan.opportunities {
+    for plan in scan.opportunities.iter().filter(|plan| plan.legs.len() == 1) {
         let leg = plan.leg()?;
         let pair = (leg.debt_asset, leg.collateral_asset);
         let call = Executor::executeCall::abi_decode(&plan.call.data)?.plan;

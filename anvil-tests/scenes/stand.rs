@@ -86,9 +86,17 @@ fn maybe_signed<'de, D: Deserializer<'de>>(input: D) -> Result<Option<I256>, D::
 }
 
 impl Opportunity {
-    /// The only leg of a plan of today.
-    pub fn leg(&self) -> Result<&Leg> {
-        self.legs.first().ok_or_else(|| eyre!("an opportunity without a leg: {self:?}"))
+    /// All legs as one: they are of the same pair, and share their route.
+    pub fn leg(&self) -> Result<Leg> {
+        let first = self.legs.first().ok_or_else(|| eyre!("an opportunity without a leg: {self:?}"))?;
+        let mut whole = Leg { repay: U256::ZERO, seize: U256::ZERO, ..first.clone() };
+        for leg in &self.legs {
+            let same = (leg.debt_asset, leg.collateral_asset) == (first.debt_asset, first.collateral_asset);
+            ensure!(same && (&leg.route, &leg.fees) == (&first.route, &first.fees), "two pairs: {self:?}");
+            whole.repay += leg.repay;
+            whole.seize += leg.seize;
+        }
+        Ok(whole)
     }
 
     /// What `scan` takes each unit of gas to cost. Exact: the cost is a product with it.

@@ -172,7 +172,7 @@ fn decision(market: &str, block: u64, change: &Change<'_>) -> Decision {
                 why: String::new(),
                 debt_asset: Some(draft.debt_asset),
                 collateral_asset: Some(draft.collateral_asset),
-                repay: Some(draft.outcome.repaid),
+                repay: Some(draft.repaid()),
                 net: Some(plan.net),
             }
         }
@@ -195,7 +195,7 @@ fn decision(market: &str, block: u64, change: &Change<'_>) -> Decision {
 fn plan_key(plan: &Plan) -> String {
     let draft = &plan.proposal.draft;
     let net = plan.net.gain().map_or_else(String::new, |net| coarse(&net.0.to_string()));
-    let repay = coarse(&draft.outcome.repaid.0.to_string());
+    let repay = coarse(&draft.repaid().0.to_string());
     format!("{} {} {repay} {net}", draft.debt_asset, draft.collateral_asset)
 }
 

@@ -19,6 +19,7 @@ pub mod markets;
 pub mod observe;
 pub mod pause;
 pub mod positions;
+pub mod recording;
 pub mod run;
 pub mod scan;
 pub mod show;

@@ -35,6 +35,16 @@ pub fn head(report: &Report, took_ms: u128, in_flight: bool) {
             "block"
         );
     }
+    for (feed, assets) in &report.moved {
+        let assets = assets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        tracing::debug!(%feed, assets, "a price feed spoke: these hang on it");
+    }
+    if report.drift > 0 {
+        tracing::warn!(
+            drift = report.drift,
+            "accounts or reserves were otherwise than their logs had told: what was read counts"
+        );
+    }
 }
 
 pub fn replaced(blocks: usize) {

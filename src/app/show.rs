@@ -53,14 +53,17 @@ impl From<&Plan> for Opportunity {
         Self {
             account: draft.account.to_string(),
             health_factor: draft.health,
-            legs: vec![Leg {
-                debt_asset: draft.debt_asset.to_string(),
-                collateral_asset: draft.collateral_asset.to_string(),
-                repay: draft.outcome.repaid,
-                seize: draft.outcome.seized,
-                route: draft.route.iter().map(Address::to_string).collect(),
-                fees: draft.tiers.clone(),
-            }],
+            legs: draft
+                .calls()
+                .map(|call| Leg {
+                    debt_asset: draft.debt_asset.to_string(),
+                    collateral_asset: draft.collateral_asset.to_string(),
+                    repay: call.repaid,
+                    seize: call.seized,
+                    route: draft.route.iter().map(Address::to_string).collect(),
+                    fees: draft.tiers.clone(),
+                })
+                .collect(),
             gross_wei: plan.gross,
             gas: plan.gas,
             cost_wei: plan.cost,
@@ -101,8 +104,8 @@ pub fn tell(market: &Market, plan: &Plan) -> Told {
         )
     };
     Told {
-        seize: amount(draft.collateral_asset, draft.outcome.seized),
-        repay: amount(draft.debt_asset, draft.outcome.repaid),
+        seize: amount(draft.collateral_asset, draft.seized()),
+        repay: amount(draft.debt_asset, draft.repaid()),
         via: route(&draft.tiers),
     }
 }

@@ -107,7 +107,8 @@ pub struct Order<'a> {
     pub account: Address,
     pub debt_asset: Address,
     pub collateral_asset: Address,
-    pub outcome: &'a Outcome,
+    /// The calls for this pair, in order: their collateral is swapped after the last.
+    pub calls: Vec<Outcome>,
     pub funding: Funding,
     pub borrowed: Amount,
     pub swaps: &'a [Swap],
@@ -129,14 +130,18 @@ impl Order<'_> {
             amount: U256::ZERO,
             limit: swap.limit.0,
         });
-        let leg = Executor::Leg {
+        let mut legs = self.calls.iter().map(|call| Executor::Leg {
             lender: self.lender,
             collateral: self.collateral_asset,
             debt: self.debt_asset,
             borrower: self.account,
-            repay: self.outcome.cover,
-            swaps: swaps.collect(),
-        };
+            repay: call.cover,
+            swaps: vec![],
+        });
+        let mut legs = legs.by_ref().collect::<Vec<_>>();
+        if let Some(last) = legs.last_mut() {
+            last.swaps = swaps.collect();
+        }
         let (funding, source, pair_token, pair_fee) = match self.funding {
             Funding::Lender(lender) => (0, lender, Address::ZERO, 0),
             Funding::Pool { partner, tier, .. } => (1, self.venue.factory, partner, tier),
@@ -150,7 +155,7 @@ impl Order<'_> {
             profitToken: self.venue.wrapped_native,
             minProfit: self.min_profit.0,
             deadline: U256::from(self.deadline),
-            legs: vec![leg],
+            legs,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! would keep it from that, and which of its debts can be liquidated against which collateral.
 
 use super::prices::Moment;
-use super::protocol::{Opportunity, Outcome, Protocol, Revert, Unknown};
+use super::protocol::{Attempt, Execution, Opportunity, Outcome, Protocol, Revert, Unknown};
 use super::units::{Amount, Base, Bps, HealthFactor, Price};
 use alloy::primitives::Address;
 
@@ -116,4 +116,21 @@ pub trait Explain: Protocol {
     /// # Errors
     /// `Unknown` as for `health`.
     fn pairings(&self, account: Address, when: &Moment<'_>) -> Result<Vec<Pairing>, Unknown>;
+    /// What this very call would do at the moment, or why the contract would refuse it.
+    ///
+    /// # Errors
+    /// `Unknown` as for `health`.
+    fn execution(&self, attempt: &Attempt, when: &Moment<'_>) -> Result<Result<Execution, Revert>, Unknown> {
+        self.executions(std::slice::from_ref(attempt), when)
+    }
+    /// What calls for one account would do one behind the other: the amounts and events of all, and what the last leaves;
+    /// or the first refusal.
+    ///
+    /// # Errors
+    /// `Unknown` as for `health`, and where there is no call.
+    fn executions(
+        &self,
+        attempts: &[Attempt],
+        when: &Moment<'_>,
+    ) -> Result<Result<Execution, Revert>, Unknown>;
 }

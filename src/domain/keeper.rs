@@ -125,7 +125,7 @@ impl<P: Protocol> Keeper<P> {
     ) -> Result<(), Halt> {
         for block in dropped {
             match self.recent.iter().find(|(hash, _)| *hash == block.hash) {
-                Some((_, logs)) => logs.iter().for_each(|log| self.market.on_log(log)),
+                Some((_, logs)) => logs.iter().for_each(|log| self.market.on_dropped_log(log)),
                 // What it had changed is not known.
                 None => self.market.mark_all(),
             }
@@ -136,7 +136,7 @@ impl<P: Protocol> Keeper<P> {
         let known = self.head.map(|head| head.block.hash);
         let has_logs = known.is_some() && !jumped;
         for (head, logs) in added {
-            logs.iter().for_each(|log| self.market.on_log(log));
+            logs.iter().for_each(|log| self.market.on_log(log, head.block.timestamp));
             self.head = Some(head);
             if has_logs && known != Some(head.block.hash) {
                 self.recent.push_back((head.block.hash, logs));
@@ -151,7 +151,7 @@ impl<P: Protocol> Keeper<P> {
         let head = self.head.ok_or(Halt::Unasked)?;
         self.next_timestamp = next_timestamp;
         self.knowledge.expire(head.block.number.is_multiple_of(POOLS_AGE));
-        self.report = Report { head: Some(head), ..Report::default() };
+        self.report = Report { head: Some(head), moved: self.market.moved(), ..Report::default() };
         self.rounds = 0;
         self.cooling.retain(|_, until| *until > head.block.number);
         self.market.on_head();
@@ -193,6 +193,7 @@ impl<P: Protocol> Keeper<P> {
         match &self.phase {
             Phase::Settling => {
                 let settled = self.market.settle(head.block, answers)?;
+                self.report.drift = self.report.drift.saturating_add(settled.drift);
                 if let Some(revision) = settled.unknown_revision
                     && self.terms.is_some()
                 {
@@ -218,7 +219,7 @@ impl<P: Protocol> Keeper<P> {
                 if self.terms.is_none() || !health.factor.is_liquidatable() {
                     return Ok(None);
                 }
-                Ok(Some((health.factor, self.market.opportunities(account, &when)?)))
+                Ok(Some((health.factor, self.market.opportunities(account, &[], &when)?)))
             });
             match judged {
                 Ok(None) => {}

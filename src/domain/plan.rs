@@ -34,6 +34,9 @@ pub struct Draft {
     pub health: HealthFactor,
     pub debt_asset: Address,
     pub collateral_asset: Address,
+    /// A call for the same pair before the last one, which opens more for that.
+    pub first: Option<Outcome>,
+    /// The last call.
     pub outcome: Outcome,
     pub funding: Funding,
     pub borrowed: Amount,
@@ -45,6 +48,27 @@ pub struct Draft {
     pub gross: Wei,
     /// Expected gas, before it was simulated.
     pub gas: Gas,
+}
+
+impl Draft {
+    /// The calls in their order: one, or two.
+    pub fn calls(&self) -> impl Iterator<Item = &Outcome> {
+        self.first.iter().chain([&self.outcome])
+    }
+
+    /// Debt units that all calls repay. What does not fit was refused before.
+    pub fn repaid(&self) -> Amount {
+        self.sum(|call| call.repaid)
+    }
+
+    /// Collateral units that all calls seize.
+    pub fn seized(&self) -> Amount {
+        self.sum(|call| call.seized)
+    }
+
+    fn sum(&self, what: impl Fn(&Outcome) -> Amount) -> Amount {
+        self.calls().try_fold(Amount::ZERO, |sum, call| sum.plus(what(call))).unwrap_or(Amount::MAX)
+    }
 }
 
 /// A draft with the exact call, before anybody ran it.
@@ -181,7 +205,7 @@ impl Skip {
             reason,
             debt_asset: Some(draft.debt_asset),
             collateral_asset: Some(draft.collateral_asset),
-            repay: Some(draft.outcome.repaid),
+            repay: Some(draft.repaid()),
             net,
         }
     }

@@ -49,6 +49,20 @@ pub struct Opportunity {
     pub most: Amount,
     /// Repay amounts at which the outcome changes its form (close factor, dust, collateral exhausted).
     pub kinks: Vec<Amount>,
+    /// Repay amounts that leave the account so that a second call may take most: just not healthy, or with a close factor
+    /// of everything. Empty after a first step.
+    pub openings: Vec<Amount>,
+    /// Liquidations of the same account that run before this one in the same transaction.
+    pub after: Vec<Step>,
+}
+
+/// A liquidation that was decided upon, to be called just so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub debt_asset: Address,
+    pub collateral_asset: Address,
+    /// `debtToCover`.
+    pub cover: U256,
 }
 
 /// What a liquidation of one size moves.
@@ -65,9 +79,63 @@ pub struct Outcome {
     pub fee: Amount,
 }
 
+/// A liquidation as anybody may call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    pub account: Address,
+    pub debt_asset: Address,
+    pub collateral_asset: Address,
+    /// Most debt units to repay; the protocol takes less where its rules say so.
+    pub cover: U256,
+    /// The liquidator takes the protocol's own token of the collateral, for which no underlying is needed.
+    pub takes_shares: bool,
+    pub liquidator: Address,
+}
+
+/// What the protocol's log of a liquidation says, in the order in which it says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The account does not use this asset as collateral any more.
+    CollateralDisabled(Address),
+    /// Debt in this asset that nobody will repay, in its units.
+    DeficitCreated(Address, Amount),
+    Liquidated {
+        paid: Amount,
+        received: Amount,
+    },
+}
+
+/// What an attempt moves, to the unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Execution {
+    /// Debt units the liquidator pays.
+    pub paid: Amount,
+    /// Collateral units the liquidator receives.
+    pub received: Amount,
+    /// Collateral units the protocol keeps.
+    pub fee: Amount,
+    /// Units of this debt and of this collateral that the account has afterwards.
+    pub owed: Amount,
+    pub supplied: Amount,
+    pub events: Vec<Event>,
+    pub health: Health,
+}
+
+impl Execution {
+    /// Debt that is written off, asset by asset, in its units.
+    pub fn written_off(&self) -> impl Iterator<Item = (Address, Amount)> + '_ {
+        self.events.iter().filter_map(|event| match event {
+            Event::DeficitCreated(asset, amount) => Some((*asset, *amount)),
+            _ => None,
+        })
+    }
+}
+
 /// Why the contract would refuse this call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Revert {
+    #[error("nobody may liquidate himself")]
+    Oneself,
     #[error("health factor is not below one")]
     Healthy,
     #[error("a reserve is inactive")]
@@ -84,6 +152,8 @@ pub enum Revert {
     NoDebt,
     #[error("dust would be left behind")]
     Dust,
+    #[error("the collateral has no bonus outside of its category, by which the contract would divide")]
+    NoBonus,
     #[error("the reserve lacks the underlying to pay out")]
     Illiquid,
     #[error("nothing would move")]
@@ -94,6 +164,8 @@ impl Revert {
     /// The word by which the reason is counted, stored and shown.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Oneself => "oneself",
+            Self::NoBonus => "no-bonus",
             Self::Healthy => "healthy",
             Self::Inactive => "reserve-inactive",
             Self::Paused => "reserve-paused",
@@ -122,6 +194,8 @@ pub struct Undecodable {
 pub struct Settled {
     /// Values that were taken over.
     pub values: usize,
+    /// Accounts and reserves that were otherwise than logs had told: taken over as read.
+    pub drift: usize,
     /// The market's code changed to a revision whose rules are not known: nothing may be acted on.
     pub unknown_revision: Option<u64>,
 }
@@ -140,8 +214,14 @@ pub struct FlashTerms {
 pub trait Protocol {
     /// Marks what any block may change.
     fn on_head(&mut self);
-    /// Marks what this log may have changed.
-    fn on_log(&mut self, log: &Log);
+    /// Takes over what this log of a block of `timestamp` proves, and marks what it may have changed. The reading confirms
+    /// what was taken over.
+    fn on_log(&mut self, log: &Log, timestamp: u64);
+    /// The log's block is gone: marks what it had changed, and believes nothing that it said.
+    fn on_dropped_log(&mut self, log: &Log);
+    /// Price feeds that spoke since this was last asked, each with every asset whose price hangs on it. A notice, not a
+    /// price: that is read.
+    fn moved(&mut self) -> Vec<(Address, Vec<Address>)>;
     /// Marks one account.
     fn mark(&mut self, account: Address);
     /// Marks everything, as after a gap that logs do not cover.
@@ -162,13 +242,14 @@ pub trait Protocol {
     /// # Errors
     /// `Unknown` when anything it depends on is not known.
     fn health(&self, account: Address, when: &Moment<'_>) -> Result<Health, Unknown>;
-    /// Every legal pair, or the reason why there is none.
+    /// Every legal pair once these steps are taken (none: as the account is), or the reason why there is none.
     ///
     /// # Errors
     /// `Unknown` as for `health`.
     fn opportunities(
         &self,
         account: Address,
+        after: &[Step],
         when: &Moment<'_>,
     ) -> Result<Result<Vec<Opportunity>, Revert>, Unknown>;
     /// What repaying `repay` does, or why the contract would refuse.

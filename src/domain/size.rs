@@ -8,7 +8,7 @@ use deal::{Deal, Path};
 
 use super::plan::{Draft, Funding, Reason, Skip};
 use super::prices::Moment;
-use super::protocol::{Opportunity, Outcome, Protocol};
+use super::protocol::{Opportunity, Outcome, Protocol, Step};
 use super::route::{Knowledge, Known, Pair, TIERS, Venue};
 use super::units::{Amount, Bps, FeePerGas, Gas, Net, Round, mul_div};
 use alloy::primitives::{Address, U256};
@@ -17,6 +17,8 @@ use alloy::primitives::{Address, U256};
 /// routes against each other; the price is taken from the simulation.
 const BASE_GAS: Gas = Gas(470_000);
 const SWAP_GAS: Gas = Gas(110_000);
+/// What a second liquidation of the same pair adds.
+const CALL_GAS: Gas = Gas(170_000);
 /// Shares of the largest repay that are tried first, in 1,024ths.
 const LADDER: [u32; 7] = [1, 8, 64, 256, 512, 768, 1_024];
 /// After the first look, the neighbourhood of the best is divided this often, into so many parts.
@@ -25,6 +27,9 @@ const PARTS: u32 = 6;
 /// A debt that is closed whole grows until we are included: seven days at 10 % a year are 19 basis points. What is
 /// borrowed too much costs its premium only.
 const GROWTH: Bps = Bps(20);
+
+/// How far from where the rules open more a first call stays.
+const ROOM: Bps = Bps(1);
 
 /// What the search is about and may use.
 pub struct Scope<'a, P> {
@@ -92,7 +97,16 @@ pub fn best<P: Protocol>(
     let mut refusal: Option<(Opportunity, Refusal)> = None;
     let mut waiting = false;
     for opportunity in opportunities {
-        match best_size(scope, opportunity, knowledge) {
+        // A first call that opens more than it takes: only what comes of it counts, the pair is judged by itself below.
+        for first in openings(scope, opportunity) {
+            match best_size(scope, &first.second, Some(first.outcome), knowledge) {
+                // The account is as weak as it is before the first call.
+                Known::Yes(Ok(draft)) => found.push(Draft { health: opportunity.health, ..draft }),
+                Known::NotYet => waiting = true,
+                Known::Yes(Err(_)) | Known::No => {}
+            }
+        }
+        match best_size(scope, opportunity, None, knowledge) {
             Known::Yes(Ok(draft)) => found.push(draft),
             Known::Yes(Err(other)) => {
                 refusal = Some(match refusal {
@@ -114,9 +128,41 @@ pub fn best<P: Protocol>(
     }
 }
 
+/// A first call, and the same pair as it stands after that.
+struct First {
+    outcome: Outcome,
+    second: Opportunity,
+}
+
+/// The first calls worth a second one, a little to either side of where the rules open more: until the block that includes
+/// us, interest and prices move.
+fn openings<P: Protocol>(scope: &Scope<'_, P>, pair: &Opportunity) -> Vec<First> {
+    let sizes = pair.openings.iter().flat_map(|opening| {
+        let room = opening.times(ROOM, Round::Up).unwrap_or_default();
+        [opening.minus(room), opening.plus(room).ok()].into_iter().flatten()
+    });
+    let first = |size: Amount| {
+        let outcome = scope.protocol.outcome(pair, size, &scope.when).ok()?.ok()?;
+        let step = Step {
+            debt_asset: pair.debt_asset,
+            collateral_asset: pair.collateral_asset,
+            cover: outcome.cover,
+        };
+        let seconds = scope.protocol.opportunities(pair.account, &[step], &scope.when).ok()?.ok()?;
+        let same = |second: &Opportunity| {
+            (second.debt_asset, second.collateral_asset) == (pair.debt_asset, pair.collateral_asset)
+        };
+        let second = seconds.into_iter().find(same)?;
+        // Not more than one call takes: nothing is opened.
+        (outcome.repaid.plus(second.most).ok()? > pair.most).then_some(First { outcome, second })
+    };
+    sizes.filter_map(first).collect()
+}
+
 fn best_size<P: Protocol>(
     scope: &Scope<'_, P>,
     opportunity: &Opportunity,
+    first: Option<Outcome>,
     knowledge: &mut Knowledge,
 ) -> Priced {
     let most = opportunity.most;
@@ -133,7 +179,7 @@ fn best_size<P: Protocol>(
         let mut priced = Vec::new();
         let mut waiting = false;
         for size in &sizes {
-            match price(scope, opportunity, *size, knowledge) {
+            match price(scope, opportunity, first, *size, knowledge) {
                 Known::Yes(Ok(draft)) => priced.push((*size, draft)),
                 Known::Yes(Err(other)) => refusal = refusal.nearer(other),
                 Known::No => {}
@@ -179,10 +225,11 @@ fn between_neighbours(sizes: &[Amount], best: Amount) -> Vec<Amount> {
     fresh
 }
 
-/// What repaying `size` leaves, through the best pools.
+/// What repaying `size` leaves, through the best pools; `first` is what a call before it moves.
 fn price<P: Protocol>(
     scope: &Scope<'_, P>,
     opportunity: &Opportunity,
+    first: Option<Outcome>,
     size: Amount,
     knowledge: &mut Knowledge,
 ) -> Priced {
@@ -191,22 +238,28 @@ fn price<P: Protocol>(
         Ok(Err(revert)) => return Known::Yes(Err(Refusal::bare(Reason::Refused(revert)))),
         Err(unknown) => return Known::Yes(Err(Refusal::bare(Reason::Unknown(unknown)))),
     };
-    let borrowed = match borrowed(&outcome) {
+    let sum = |what: fn(&Outcome) -> Amount| what(&outcome).plus(first.as_ref().map_or(Amount::ZERO, what));
+    let (Ok(repaid), Ok(seized)) = (sum(|call| call.repaid), sum(|call| call.seized)) else {
+        return Known::Yes(Err(Refusal::bare(Reason::Overflow)));
+    };
+    let outcome_of_all = Outcome { repaid, seized, ..outcome };
+    let borrowed = match borrowed(&outcome_of_all) {
         Ok(borrowed) => borrowed,
         Err(reason) => return Known::Yes(Err(Refusal::bare(reason))),
     };
-    let (funding, premium) = match fund(scope, opportunity, &outcome, borrowed, knowledge) {
+    let (funding, premium) = match fund(scope, opportunity, &outcome_of_all, borrowed, knowledge) {
         Known::Yes(terms) => terms,
         Known::No => return Known::Yes(Err(Refusal::bare(Reason::NoFunding))),
         Known::NotYet => return Known::NotYet,
     };
-    let Ok(missing) = outcome.repaid.plus(premium) else {
+    let Ok(missing) = repaid.plus(premium) else {
         return Known::Yes(Err(Refusal::bare(Reason::Overflow)));
     };
     let locked = match funding {
         Funding::Pool { pool, .. } => Some(pool),
         Funding::Lender(_) => None,
     };
+    let base = if first.is_some() { Gas(BASE_GAS.0.saturating_add(CALL_GAS.0)) } else { BASE_GAS };
     let draft = |path: Path| {
         let swaps = u64::try_from(path.swaps.len()).unwrap_or(u64::MAX);
         Draft {
@@ -214,13 +267,14 @@ fn price<P: Protocol>(
             health: opportunity.health,
             debt_asset: opportunity.debt_asset,
             collateral_asset: opportunity.collateral_asset,
+            first,
             outcome,
             funding,
             borrowed,
             route: path.route,
             tiers: path.tiers,
             gross: path.left,
-            gas: Gas(BASE_GAS.0.saturating_add(SWAP_GAS.0.saturating_mul(swaps))),
+            gas: Gas(base.0.saturating_add(SWAP_GAS.0.saturating_mul(swaps))),
             swaps: path.swaps,
         }
     };
@@ -228,7 +282,7 @@ fn price<P: Protocol>(
         collateral: opportunity.collateral_asset,
         debt: opportunity.debt_asset,
         native: scope.venue.wrapped_native,
-        seized: outcome.seized,
+        seized,
         missing,
         slippage: scope.slippage,
         locked,
@@ -239,7 +293,7 @@ fn price<P: Protocol>(
             // What is missing, and the gas of the cheapest call there is.
             let loss = poor.short.and_then(|short| short.plus(BASE_GAS.cost(scope.base_fee)).ok());
             let net = loss.map(Net::Loss);
-            Known::Yes(Err(Refusal { reason: poor.reason, repay: Some(outcome.repaid), net }))
+            Known::Yes(Err(Refusal { reason: poor.reason, repay: Some(repaid), net }))
         }
         Known::No => Known::No,
         Known::NotYet => Known::NotYet,

@@ -1,6 +1,6 @@
 //! Liquidation prices against brute force: at the price found the verdict turns, and at none before it.
 
-use super::world::{NOW, asset, big, hold, list, market, terms};
+use super::world::{NOW, RELEASES, asset, big, hold, list, market, terms};
 use crate::properties::dice::Dice;
 use alloy::primitives::{Address, U256};
 use backstop::domain::explain::{Crossing, Direction, Explain, LiquidationPrice};
@@ -58,7 +58,7 @@ fn brute(market: &Market, line: &LiquidationPrice, direction: Direction, reach: 
 
 #[test]
 fn a_long_falls_when_its_collateral_does_and_a_short_when_its_debt_rises() {
-    for revision in [1, 10] {
+    for revision in RELEASES {
         // Ten of the first at 1,000 with a threshold of 80 % against 6,000 of the second.
         let long = [
             (18, 8_000, 100_000_000_000, 10 * 10_u128.pow(18), 0),
@@ -79,7 +79,7 @@ fn a_long_falls_when_its_collateral_does_and_a_short_when_its_debt_rises() {
 
 #[test]
 fn who_may_be_liquidated_is_told_where_that_ends() {
-    for revision in [1, 10] {
+    for revision in RELEASES {
         let weak =
             [(18, 8_000, 70_000_000_000, 10 * 10_u128.pow(18), 0), (6, 7_500, 100_000_000, 0, 6_000_000_000)];
         let found = lines(&world(revision, &weak));
@@ -96,7 +96,7 @@ fn who_may_be_liquidated_is_told_where_that_ends() {
 
 #[test]
 fn nothing_falls_without_debt_or_with_more_than_enough_of_another_collateral() {
-    for revision in [1, 10] {
+    for revision in RELEASES {
         let alone = [(18, 8_000, 100_000_000_000, 10 * 10_u128.pow(18), 0)];
         assert_eq!(lines(&world(revision, &alone))[0].first, Crossing::Never);
         let backed = [
@@ -136,13 +136,13 @@ fn in_3_0_a_price_may_hurt_the_wrong_way() {
     assert!(seen > 0, "no account falls by a rising price");
 }
 
-/// Small numbers, so that every price can be tried: both directions, all roles, both releases.
+/// Small numbers, so that every price can be tried: both directions, all roles, all releases.
 #[test]
 fn the_first_crossing_is_the_first() {
     let mut dice = Dice::new(20_260_401);
     let (mut compared, mut found_some) = (0, 0);
     for round in 0..400 {
-        let revision = if round % 2 == 0 { 1 } else { 10 };
+        let revision = RELEASES[round % RELEASES.len()];
         let count = 1 + dice.below(3);
         let legs = (0..count.max(2))
             .map(|_| {
@@ -179,7 +179,7 @@ fn the_crossing_holds_at_real_sizes() {
     let mut dice = Dice::new(20_260_402);
     let mut found_some = 0;
     for round in 0..400 {
-        let revision = if round % 2 == 0 { 1 } else { 10 };
+        let revision = RELEASES[round % RELEASES.len()];
         let legs = (0..2 + dice.below(3))
             .map(|_| {
                 let decimals = [6, 8, 18][usize::try_from(dice.below(3)).unwrap()];
@@ -241,7 +241,7 @@ fn a_remedy_is_just_enough() {
     let when = |market: &Market| factor(market, &market.prices);
     let mut looked = 0;
     for round in 0..300 {
-        let revision = if round % 2 == 0 { 1 } else { 10 };
+        let revision = RELEASES[round % RELEASES.len()];
         let whole = 10_u128.pow(18);
         let legs = [
             (18, 8_250, 200_000_000_000, whole * u128::from(1 + dice.below(90)) / 10, 0),
@@ -284,7 +284,7 @@ fn where_both_sides_almost_cancel_out_the_first_is_found() {
     let mut dice = Dice::new(20_260_404);
     let mut found_some = 0;
     for round in 0..60 {
-        let revision = if round % 2 == 0 { 1 } else { 10 };
+        let revision = RELEASES[round % RELEASES.len()];
         let decimals = [6, 8, 18][usize::try_from(dice.below(3)).unwrap()];
         let unit = 10_u128.pow(u32::try_from(decimals).unwrap());
         let apart = if round < 54 { unit / 100 * u128::from(1 + dice.below(5)) } else { 0 };

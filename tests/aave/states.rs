@@ -1,6 +1,6 @@
 //! States in which an account is not judged, or a pair not offered: what is not known is never acted on.
 
-use super::world::{NOW, asset, attempt, big, hold, list, market, terms};
+use super::world::{NOW, RELEASES, asset, attempt, big, hold, list, market, terms};
 use alloy::primitives::{Address, B256, Bytes, LogData, U256};
 use backstop::domain::chain::{Answer, BlockRef, Log};
 use backstop::domain::prices::Moment;
@@ -37,7 +37,7 @@ fn unknown(revision: u64, change: impl Fn(&mut Market, (Address, Address))) -> U
     change(&mut market, pair);
     let when = Moment { timestamp: NOW, prices: &market.prices };
     let why = market.health(BORROWER, &when).unwrap_err();
-    assert_eq!(market.opportunities(BORROWER, &when), Err(why.clone()));
+    assert_eq!(market.opportunities(BORROWER, &[], &when), Err(why.clone()));
     why
 }
 
@@ -48,11 +48,12 @@ fn set(market: &mut Market, asset: Address, bit: usize, value: bool) {
 #[test]
 fn the_contracts_refusals() {
     let half = Ok(U256::from(4_350_000_000_u64));
-    for revision in [1, 10] {
+    for revision in RELEASES {
         assert_eq!(after(revision, |_, _| ()), half);
         assert_eq!(after(revision, |market, pair| set(market, pair.0, 56, false)), Err(Revert::Inactive));
         assert_eq!(after(revision, |market, pair| set(market, pair.1, 60, true)), Err(Revert::Paused));
-        assert_eq!(after(revision, |market, _| market.liquidation_allowed = false), Err(Revert::Sentinel));
+        let sentinel = if revision == 11 { half } else { Err(Revert::Sentinel) };
+        assert_eq!(after(revision, |market, _| market.liquidation_allowed = false), sentinel, "gone in 3.7");
         let no_flag =
             |market: &mut Market, _| market.accounts.get_mut(&BORROWER).unwrap().bitmap.set_bit(3, false);
         // Without its collateral the account is deep under water, and the pair is not one.
@@ -83,7 +84,7 @@ fn the_sentinel_does_not_protect_what_is_deep_under_water() {
 
 #[test]
 fn what_is_not_known_is_said() {
-    for revision in [1, 10] {
+    for revision in RELEASES {
         let price = |market: &mut Market, pair: (Address, Address)| market.prices.set(pair.0, None);
         assert!(matches!(unknown(revision, price), Unknown::NoPrice(_)));
         let stale = |market: &mut Market, _| market.mark(BORROWER);
@@ -108,12 +109,25 @@ fn what_is_not_known_is_said() {
 
 #[test]
 fn debt_in_a_reserve_that_is_not_listed_is_not_taken_for_none() {
-    for revision in [1, 10] {
+    for revision in RELEASES {
         for bit in [2 * 9, 2 * 9 + 1, 255] {
             let elsewhere = |market: &mut Market, _| {
                 market.accounts.get_mut(&BORROWER).unwrap().bitmap.set_bit(bit, true)
             };
             assert_eq!(unknown(revision, elsewhere), Unknown::Unlisted(BORROWER));
+        }
+    }
+}
+
+/// GHO's discounts are in no log: from 3.4 on there are none.
+#[test]
+fn debt_with_a_discount_is_not_judged() {
+    for revision in RELEASES {
+        let discounted = |market: &mut Market, pair: (Address, Address)| set(market, pair.1, 252, false);
+        if [4, 5, 7].contains(&revision) {
+            assert!(matches!(unknown(revision, discounted), Unknown::Reserve(_)));
+        } else {
+            assert_eq!(after(revision, discounted), Ok(U256::from(4_350_000_000_u64)));
         }
     }
 }
@@ -193,6 +207,6 @@ fn a_repay_marks_its_borrower() {
     let topic = "0xa534c8dbe71f871f9f3530e97a74601fea17b426cae02e1c5aee42c96c784051".parse().unwrap();
     let topics = vec![topic, B256::ZERO, BORROWER.into_word(), B256::ZERO];
     let data = LogData::new_unchecked(topics, Bytes::new());
-    market.on_log(&Log { address: market.addresses.pool, data });
-    assert_eq!(market.marks.accounts.get(&BORROWER), Some(&Stage::Bitmap));
+    market.on_log(&Log { address: market.addresses.pool, data }, NOW);
+    assert_eq!(market.marks.accounts.get(&BORROWER), Some(&Stage::Confirm));
 }

@@ -255,7 +255,7 @@ fn a_healthy_account_offers_nothing() {
     let healthy = Case { weth: "180000000000", ..HALF };
     let (market, _) = healthy.market();
     let when = Moment { timestamp: NOW, prices: &market.prices };
-    assert_eq!(market.opportunities(BORROWER, &when), Ok(Err(Revert::Healthy)));
+    assert_eq!(market.opportunities(BORROWER, &[], &when), Ok(Err(Revert::Healthy)));
     healthy.refused(U256::MAX, Revert::Healthy);
 }
 

@@ -8,6 +8,9 @@ use backstop::domain::protocols::aave_v3::rules::Rules;
 use backstop::domain::protocols::aave_v3::state::{Account, Balances, Configuration, Reserve};
 use backstop::domain::units::{Amount, Price};
 
+/// The first pool revision of each release: 3.0 to 3.7.
+pub const RELEASES: [u64; 8] = [1, 4, 5, 7, 8, 9, 10, 11];
+
 /// When nothing accrues: reserves of `asset` were updated in this second.
 pub const NOW: u64 = 1_700_000_000;
 
@@ -25,9 +28,10 @@ pub fn market(revision: u64) -> Market {
     market
 }
 
-/// Terms of a reserve: threshold, bonus and the protocol's share of the bonus, in basis points.
+/// Terms of a reserve: threshold, bonus and the protocol's share of the bonus, in basis points. Active, with virtual
+/// accounting.
 pub fn terms(decimals: u64, threshold: u64, bonus: u64, fee: u64) -> Configuration {
-    let active = U256::ONE << 56;
+    let active = U256::ONE << 56 | U256::ONE << 252;
     let word = U256::from(threshold) << 16 | U256::from(bonus) << 32 | U256::from(decimals) << 48 | active;
     Configuration(word | U256::from(fee) << 152)
 }
@@ -66,7 +70,7 @@ pub fn list(market: &mut Market, reserve: Reserve, price: U256) -> Address {
 pub fn hold(market: &mut Market, account: Address, asset: Address, supply: U256, debt: U256) {
     let id = market.reserves[&asset].id;
     let held: &mut Account = market.accounts.entry(account).or_default();
-    held.balances.insert(id, Balances { supply, debt, has_stable_debt: false });
+    held.balances.insert(id, Balances { supply, debt, is_supply_known: true, ..Balances::default() });
     held.bitmap.set_bit(usize::from(id) * 2, !debt.is_zero());
     held.bitmap.set_bit(usize::from(id) * 2 + 1, !supply.is_zero());
 }
@@ -87,6 +91,8 @@ pub fn attempt(
         collateral_asset,
         most: Amount::ZERO,
         kinks: vec![],
+        openings: vec![],
+        after: vec![],
     };
     market.outcome(&opportunity, Amount(repay), &when).unwrap()
 }
@@ -94,6 +100,6 @@ pub fn attempt(
 /// The legal pair as the protocol offers it.
 pub fn offered(market: &Market, account: Address, pair: (Address, Address), timestamp: u64) -> Opportunity {
     let when = Moment { timestamp, prices: &market.prices };
-    let all = market.opportunities(account, &when).unwrap().unwrap();
+    let all = market.opportunities(account, &[], &when).unwrap().unwrap();
     all.into_iter().find(|one| (one.collateral_asset, one.debt_asset) == pair).expect("the pair is offered")
 }

@@ -45,7 +45,7 @@ fn position(dice: &mut Dice, revision: u64) -> Market {
 
 fn pairs(market: &Market) -> Option<Vec<Opportunity>> {
     let when = Moment { timestamp: NOW, prices: &market.prices };
-    market.opportunities(BORROWER, &when).unwrap().ok()
+    market.opportunities(BORROWER, &[], &when).unwrap().ok()
 }
 
 fn no_liquidation_goes_too_far(revision: u64) {
@@ -89,13 +89,13 @@ fn no_liquidation_goes_too_far(revision: u64) {
             let what = format!("{pair:?} asked {asked}: {outcome:?}");
             assert!(outcome.repaid.0 <= most.min(owed), "{what}: more than {most} of {owed}");
             // What takes the collateral to its last unit asks for all that is allowed, lest interest leave dust.
-            let everything = outcome.seized.0 + outcome.fee.0 == supplied;
+            let everything = outcome.cover == U256::MAX;
             assert!(outcome.repaid.0 <= asked.max(U256::ONE) || everything, "{what}: more than asked");
             assert!(outcome.seized.0 + outcome.fee.0 <= supplied, "{what}: more than {supplied}");
             assert!(outcome.cover == U256::MAX || outcome.cover <= asked, "{what}: the call asks for more");
             // The call must do what was promised: its own size gives the same outcome.
             assert_eq!(market.outcome(&pair, Amount(outcome.cover), &when), Ok(Ok(outcome)), "{what}");
-            if rules.forbids_dust && outcome.repaid.0 < owed && outcome.seized.0 + outcome.fee.0 < supplied {
+            if rules.forbids_dust && !everything {
                 let left = supplied - outcome.seized.0 - outcome.fee.0;
                 let value = market.prices.get(collateral.asset).unwrap().0 * left / collateral.unit();
                 assert!(value >= uint!(100_000_000_000_U256), "{what}: leaves {value}");
@@ -112,6 +112,16 @@ fn no_liquidation_goes_too_far(revision: u64) {
 #[test]
 fn no_liquidation_of_release_3_0_goes_too_far() {
     no_liquidation_goes_too_far(1);
+}
+
+#[test]
+fn no_liquidation_of_release_3_3_goes_too_far() {
+    no_liquidation_goes_too_far(7);
+}
+
+#[test]
+fn no_liquidation_of_release_3_7_goes_too_far() {
+    no_liquidation_goes_too_far(11);
 }
 
 #[test]
@@ -173,7 +183,7 @@ fn what_overflows_is_unknown() {
             Ok(health) => {
                 assert_eq!(health.factor == HealthFactor::MAX, health.debt.is_zero());
                 fine.set(fine.get() + 1);
-                if let Ok(Ok(pairs)) = market.opportunities(BORROWER, &when) {
+                if let Ok(Ok(pairs)) = market.opportunities(BORROWER, &[], &when) {
                     for pair in pairs {
                         drop(market.outcome(&pair, Amount(dice.wide()), &when));
                     }

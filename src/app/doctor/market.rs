@@ -72,6 +72,11 @@ fn found(config: &Config, market: &Market, report: &mut Report) {
         let what = format!("the oracle gives no price for {unread}");
         report.warn("market.prices", what, "accounts that hold them are left alone; nothing to do here");
     }
+    let kinds = market.feeds.kinds().into_iter().map(|(kind, count)| format!("{count} {kind}"));
+    let kinds = kinds.collect::<Vec<_>>().join(", ");
+    if !kinds.is_empty() {
+        report.ok("market.feeds", format!("prices come from: {kinds}"));
+    }
     let strange =
         names(market, |asset| market.reserves.get(&asset).is_some_and(|reserve| !reserve.tokens_known));
     if market.rules.is_some() && !strange.is_empty() {

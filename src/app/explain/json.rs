@@ -56,6 +56,14 @@ struct LegLine {
     owed_base: Option<Base>,
     collateral: bool,
     threshold_bps: Option<u32>,
+    /// What the price comes from: its source, and what that reads in turn.
+    feeds: Vec<FeedLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct FeedLine {
+    address: String,
+    kind: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -90,16 +98,36 @@ struct PairLine {
     verdict: &'static str,
     why: Option<String>,
     plan: Option<PlanLine>,
+    /// What the liquidation of the plan, or else the largest one, would do by our arithmetic.
+    foretold: Option<Foretold>,
+    /// Or why the pool would refuse it.
+    foretold_refusal: Option<&'static str>,
     pool_call: Call,
     /// What the pool says to that call from an account without money.
     pool_said: String,
 }
 
+#[derive(Debug, Serialize)]
+struct Foretold {
+    paid: Amount,
+    received: Amount,
+    protocol_fee: Amount,
+    /// Left of this debt and of this collateral.
+    owed: Amount,
+    supplied: Amount,
+    /// Debts that nobody will repay.
+    written_off: Vec<Quantity>,
+    health_factor: HealthFactor,
+}
+
 /// What the search came to; costs only where the call was tried.
 #[derive(Debug, Serialize)]
 struct PlanLine {
+    /// Of all calls together.
     repay: Amount,
     seize: Amount,
+    /// `debtToCover` of each.
+    calls: Vec<String>,
     route: Vec<String>,
     fees: Vec<u32>,
     gross_wei: Wei,
@@ -165,6 +193,7 @@ fn legs(market: &Market, findings: &Findings) -> Vec<LegLine> {
         owed_base: Some(leg.owed_value),
         collateral: leg.is_collateral,
         threshold_bps: Some(leg.threshold.0),
+        feeds: feeds(market, leg.asset),
     });
     let others = idle.map(|idle| LegLine {
         asset: idle.asset.to_string(),
@@ -177,8 +206,14 @@ fn legs(market: &Market, findings: &Findings) -> Vec<LegLine> {
         owed_base: Some(Base::ZERO),
         collateral: false,
         threshold_bps: Some(idle.threshold.0),
+        feeds: feeds(market, idle.asset),
     });
     lines.chain(others).collect()
+}
+
+fn feeds(market: &Market, asset: Address) -> Vec<FeedLine> {
+    let behind = market.feeds.behind(asset).into_iter();
+    behind.map(|(address, kind)| FeedLine { address: address.to_string(), kind: kind.word() }).collect()
 }
 
 fn remedies(market: &Market, judged: &Judged) -> Vec<RemedyLine> {
@@ -217,6 +252,23 @@ fn pair(market: &Market, prospect: &Prospect) -> PairLine {
         verdict,
         why,
         plan: plan(prospect),
+        foretold: prospect.foretold.as_ref().ok().map(|execution| Foretold {
+            paid: execution.paid,
+            received: execution.received,
+            protocol_fee: execution.fee,
+            owed: execution.owed,
+            supplied: execution.supplied,
+            written_off: execution
+                .written_off()
+                .map(|(asset, amount)| Quantity {
+                    asset: asset.to_string(),
+                    symbol: symbol(market, asset),
+                    amount: Some(amount),
+                })
+                .collect(),
+            health_factor: execution.health.factor,
+        }),
+        foretold_refusal: prospect.foretold.as_ref().err().map(|revert| revert.word()),
         pool_call: Call { to: prospect.call.to.to_string(), data: prospect.call.data.clone() },
         pool_said: prospect.said.clone(),
     }
@@ -235,8 +287,9 @@ fn plan(prospect: &Prospect) -> Option<PlanLine> {
         _ => None,
     };
     Some(PlanLine {
-        repay: draft.outcome.repaid,
-        seize: draft.outcome.seized,
+        repay: draft.repaid(),
+        seize: draft.seized(),
+        calls: draft.calls().map(|call| call.cover.to_string()).collect(),
         route: draft.route.iter().map(Address::to_string).collect(),
         fees: draft.tiers.clone(),
         gross_wei: paid.map_or(draft.gross, |plan| plan.gross),

@@ -11,7 +11,8 @@ use crate::domain::explain::{Explain, Pairing};
 use crate::domain::keeper::{propose, weigh};
 use crate::domain::plan::{Call, Draft, Plan, Proposal, Reason, Skip};
 use crate::domain::prices::Moment;
-use crate::domain::protocol::{Opportunity, Protocol};
+use crate::domain::protocol::{Attempt, Execution, Opportunity, Protocol, Revert, Unknown};
+use crate::domain::protocols::aave_v3::Market;
 use crate::domain::refusal::refusal;
 use crate::domain::route::{Knowledge, Known};
 use crate::domain::size::{Refusal, Scope, best};
@@ -30,6 +31,8 @@ pub struct Prospect {
     pub ending: Ending,
     /// The call that was tried through the executor, with its size and route.
     pub tried: Option<Proposal>,
+    /// By our arithmetic, what the liquidation that was tried would do, or else the largest one.
+    pub foretold: Result<Execution, Revert>,
     /// The call that was asked of the pool itself, without money, and what it said.
     pub call: Read,
     pub said: String,
@@ -63,6 +66,12 @@ pub async fn prospects(wire: &Wire, bench: Option<&Bench>, account: Address) -> 
                 Err(refusal) => (Ending::Skipped(Box::new(refusal.skip(opportunity))), None),
             },
         };
+        let largest = pairing.largest.map_or(U256::MAX, |largest| largest.cover);
+        let covers = match &tried {
+            Some(proposal) => proposal.draft.calls().map(|call| call.cover).collect(),
+            None => vec![largest],
+        };
+        let Ok(foretold) = foretell(market, account, &pairing, covers, &when) else { continue };
         let call = bare_call(market.addresses.pool, &pairing, account);
         let answer =
             simulate::answer(&wire.rpc, wire.head.block.hash, NOBODY, &call).await.exit(Exit::Network)?;
@@ -70,9 +79,28 @@ pub async fn prospects(wire: &Wire, bench: Option<&Bench>, account: Address) -> 
             Ok(_) => "accepted".into(),
             Err(data) => refusal(&data),
         };
-        found.push(Prospect { pairing, ending, tried, call, said });
+        found.push(Prospect { pairing, ending, tried, foretold, call, said });
     }
     Ok(found)
+}
+
+/// What these calls would do one behind the other, by our arithmetic: the amounts of all, and what the last leaves.
+fn foretell(
+    market: &Market,
+    account: Address,
+    pairing: &Pairing,
+    covers: Vec<U256>,
+    when: &Moment<'_>,
+) -> Result<Result<Execution, Revert>, Unknown> {
+    let attempts = covers.into_iter().map(|cover| Attempt {
+        account,
+        debt_asset: pairing.debt_asset,
+        collateral_asset: pairing.collateral_asset,
+        cover,
+        takes_shares: false,
+        liquidator: NOBODY,
+    });
+    market.executions(&attempts.collect::<Vec<_>>(), when)
 }
 
 /// The best size and route, by as many rounds of quotes as it takes.

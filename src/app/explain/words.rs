@@ -5,7 +5,7 @@ use super::{Findings, Judged, Wire};
 use crate::app::falls::{distance, is_undetermined, symbol, turn};
 use crate::app::show::{base_decimals, factor, native, route};
 use crate::domain::plan::Reason;
-use crate::domain::protocol::Health;
+use crate::domain::protocol::{Execution, Health};
 use crate::domain::protocols::aave_v3::{Market, rules::CloseFactor};
 use crate::domain::units::{Amount, Net, show};
 use crate::io::out;
@@ -206,6 +206,16 @@ pub fn closes(market: &Market) -> &'static str {
     }
 }
 
+/// What the account has of the pair afterwards, and what nobody will repay.
+fn leaves(market: &Market, prospect: &Prospect, execution: &Execution) -> String {
+    let pairing = &prospect.pairing;
+    let owed = amount(market, pairing.debt_asset, execution.owed);
+    let supplied = amount(market, pairing.collateral_asset, execution.supplied);
+    let lost = execution.written_off().map(|(asset, units)| amount(market, asset, units)).collect::<Vec<_>>();
+    let lost = if lost.is_empty() { String::new() } else { format!("; written off: {}", lost.join(", ")) };
+    format!("{owed} owed and {supplied} supplied, health {}{lost}", factor(execution.health.factor))
+}
+
 fn pairs(market: &Market, findings: &Findings) -> Result<()> {
     if findings.prospects.is_empty() {
         return out::line("nothing to liquidate: there is no debt, or no collateral");
@@ -232,9 +242,10 @@ fn pairs(market: &Market, findings: &Findings) -> Result<()> {
         if let Some(proposal) = &prospect.tried {
             let draft = &proposal.draft;
             out::line(&format!(
-                "    best         {} for {}, {}",
-                amount(market, draft.debt_asset, draft.outcome.repaid),
-                amount(market, draft.collateral_asset, draft.outcome.seized),
+                "    best         {} for {}{}, {}",
+                amount(market, draft.debt_asset, draft.repaid()),
+                amount(market, draft.collateral_asset, draft.seized()),
+                if draft.first.is_some() { " in two calls" } else { "" },
                 route(&draft.tiers),
             ))?;
         }
@@ -247,6 +258,9 @@ fn pairs(market: &Market, findings: &Findings) -> Result<()> {
             && let Some(net) = skip.net
         {
             out::line(&format!("    brings       {} after gas", native(net)))?;
+        }
+        if let Ok(execution) = &prospect.foretold {
+            out::line(&format!("    leaves       {}", leaves(market, prospect, execution)))?;
         }
         let (word, why) = verdict(prospect);
         out::line(&format!(

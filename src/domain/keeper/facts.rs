@@ -85,6 +85,10 @@ pub struct Report {
     pub skips: Vec<Skip>,
     /// Accounts whose health could not be judged.
     pub unknown: usize,
+    /// Price feeds that spoke in the blocks up to this head, each with the assets that hang on it.
+    pub moved: Vec<(Address, Vec<Address>)>,
+    /// Accounts and reserves that were otherwise than their logs had told, and were healed.
+    pub drift: usize,
 }
 
 /// What makes the keeper stop rather than go on.

@@ -23,7 +23,7 @@ pub fn propose(draft: Draft, terms: &Terms, head: &Head) -> Result<Proposal, Ove
         account: draft.account,
         debt_asset: draft.debt_asset,
         collateral_asset: draft.collateral_asset,
-        outcome: &draft.outcome,
+        calls: draft.calls().copied().collect(),
         funding: draft.funding,
         borrowed: draft.borrowed,
         swaps: &draft.swaps,

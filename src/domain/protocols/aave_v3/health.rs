@@ -3,7 +3,7 @@
 
 use super::math::{self, BPS, Rounding};
 use super::rules::{EModeForm, Rules};
-use super::state::{Account, EMode, Market, Reserve};
+use super::state::{Account, EMode, Market, Reserve, Stage};
 use crate::domain::prices::Moment;
 use crate::domain::protocol::{Health, Unknown};
 use crate::domain::units::{Base, HealthFactor, Overflow, Price};
@@ -12,6 +12,7 @@ use alloy::primitives::{Address, U256};
 /// An account with everything its judgement needs at hand.
 pub(super) struct Judged<'a> {
     pub rules: Rules,
+    pub address: Address,
     pub account: &'a Account,
     /// The account's own category, when it is in one.
     pub category: Option<(u8, &'a EMode)>,
@@ -26,19 +27,34 @@ impl Market {
     ) -> Result<Judged<'a>, Unknown> {
         let rules = self.rules.ok_or(Unknown::Revision(self.revision))?;
         let held = self.accounts.get(&account).ok_or(Unknown::Account(account))?;
-        if self.marks.accounts.contains_key(&account) {
+        if matches!(self.marks.accounts.get(&account), Some(Stage::Bitmap | Stage::Balances)) {
             return Err(Unknown::Stale(account));
         }
-        let category = match held.emode {
+        self.judged_as(account, held, rules, when)
+    }
+
+    /// The account as if it were in this state.
+    pub(super) fn judged_as<'a>(
+        &'a self,
+        address: Address,
+        account: &'a Account,
+        rules: Rules,
+        when: &'a Moment<'a>,
+    ) -> Result<Judged<'a>, Unknown> {
+        let category = match account.emode {
             0 => None,
             id => Some((id, self.emodes.get(&id).ok_or(Unknown::EMode(id))?)),
         };
-        Ok(Judged { rules, account: held, category, when })
+        Ok(Judged { rules, address, account, category, when })
     }
 
     /// The contract's answer for `account` at the moment.
     pub(super) fn account_health(&self, account: Address, when: &Moment<'_>) -> Result<Health, Unknown> {
-        let judged = self.judged(account, when)?;
+        self.health_of(&self.judged(account, when)?)
+    }
+
+    pub(super) fn health_of(&self, judged: &Judged<'_>) -> Result<Health, Unknown> {
+        let when = judged.when;
         if let Some(source) = judged.source()
             && when.prices.get(source).is_none()
         {
@@ -53,7 +69,8 @@ impl Market {
                 continue;
             }
             Account::clear(&mut unlisted, reserve.id);
-            if !reserve.tokens_known {
+            let is_discounted = judged.rules.has_discounts && !reserve.configuration.has_virtual_accounting();
+            if !reserve.tokens_known || is_discounted {
                 return Err(Unknown::Reserve(reserve.asset));
             }
             let price = judged.price(reserve)?;
@@ -67,7 +84,7 @@ impl Market {
             }
         }
         if !unlisted.is_zero() {
-            return Err(Unknown::Unlisted(account));
+            return Err(Unknown::Unlisted(judged.address));
         }
         let factor = factor(&judged.rules, collateral, weighted, debt)?;
         Ok(Health { collateral: Base(collateral), debt: Base(debt), factor })
@@ -164,7 +181,7 @@ impl<'a> Judged<'a> {
         Ok(math::scale(self.debt(reserve)?, price.0, reserve.unit(), self.rules.debt_value)?)
     }
 
-    fn balances(&self, reserve: &Reserve) -> super::state::Balances {
+    pub fn balances(&self, reserve: &Reserve) -> super::state::Balances {
         self.account.balances.get(&reserve.id).copied().unwrap_or_default()
     }
 }

@@ -1,4 +1,5 @@
-//! What a log may have changed. Logs only mark: the values come from reads pinned to the block.
+//! What a log may have changed: it is read again, pinned to the block. What a log proves is taken over in `mirror` before
+//! that, and the reading confirms it.
 
 use super::state::{Market, Stage};
 use crate::abi::aave::{Configurator, Pool, PoolAddressesProvider, Token};
@@ -8,6 +9,9 @@ use alloy::sol_types::SolEvent;
 
 impl Market {
     pub(super) fn mark_log(&mut self, log: &Log) {
+        if self.is_complete {
+            return;
+        }
         let Some(topic) = log.data.topics().first().copied() else { return };
         let found = self.addresses;
         if log.address == found.pool {
@@ -23,31 +27,40 @@ impl Market {
             ];
             self.marks.addresses |= moved.contains(&topic);
         } else {
-            self.mark_token(topic, log);
+            self.token_accounts(topic, log)
+                .into_iter()
+                .flatten()
+                .for_each(|account| self.mark_known(account));
         }
     }
 
+    /// The log's block is gone: whoever it concerned is to be read again, and nothing that it said is believed.
+    pub(super) fn unmark_log(&mut self, log: &Log) {
+        self.mark_log(log);
+        self.marks.told.clear();
+        let Some(topic) = log.data.topics().first().copied() else { return };
+        let accounts =
+            if log.address == self.addresses.pool { pool_account(topic, log) } else { None }.into_iter();
+        let accounts = accounts.chain(self.token_accounts(topic, log).into_iter().flatten());
+        accounts.collect::<Vec<_>>().into_iter().for_each(|account| self.doubt(account));
+    }
+
     fn mark_pool(&mut self, topic: B256, log: &Log) {
-        let account = if topic == Pool::Borrow::SIGNATURE_HASH {
+        if topic == Pool::Borrow::SIGNATURE_HASH {
             // A borrower we may not know yet.
-            if let Some(account) = indexed(log, 2) {
+            if let Some(account) = indexed(log, 2)
+                && !self.accounts.contains_key(&account)
+            {
                 self.marks.accounts.insert(account, Stage::Bitmap);
             }
-            return;
-        } else if topic == Pool::Repay::SIGNATURE_HASH
-            // Stable-rate debt has a token of its own, which is not among the sources.
-            || topic == Pool::ReserveUsedAsCollateralEnabled::SIGNATURE_HASH
-            || topic == Pool::ReserveUsedAsCollateralDisabled::SIGNATURE_HASH
-        {
-            indexed(log, 2)
-        } else if topic == Pool::UserEModeSet::SIGNATURE_HASH {
-            indexed(log, 1)
-        } else if topic == Pool::LiquidationCall::SIGNATURE_HASH {
-            indexed(log, 3)
-        } else {
-            None
-        };
-        self.mark_known(account);
+        } else if topic == Pool::Upgraded::SIGNATURE_HASH {
+            // Other rules hold from this log on: what later logs of the block mean is left to the reads.
+            self.marks.pool = true;
+            self.doubt_all();
+        }
+        if let Some(account) = pool_account(topic, log) {
+            self.mark_known(account);
+        }
     }
 
     fn mark_configurator(&mut self, topic: B256, log: &Log) {
@@ -59,7 +72,9 @@ impl Market {
         } else if topic == Configurator::ATokenUpgraded::SIGNATURE_HASH
             || topic == Configurator::VariableDebtTokenUpgraded::SIGNATURE_HASH
         {
-            self.marks.tokens.extend(indexed(log, 1).filter(|asset| self.reserves.contains_key(asset)));
+            let known = indexed(log, 1).filter(|asset| self.reserves.contains_key(asset));
+            self.marks.tokens.extend(known);
+            self.doubt_all();
         } else if topic == Configurator::EModeCategoryAdded::SIGNATURE_HASH
             || topic == Configurator::AssetCollateralInEModeChanged::SIGNATURE_HASH
         {
@@ -68,24 +83,47 @@ impl Market {
         }
     }
 
-    fn mark_token(&mut self, topic: B256, log: &Log) {
+    /// Whom a log of a token concerns.
+    fn token_accounts(&self, topic: B256, log: &Log) -> [Option<Address>; 2] {
         if topic == Token::Mint::SIGNATURE_HASH {
-            self.mark_known(indexed(log, 2));
+            [indexed(log, 2), None]
         } else if topic == Token::Burn::SIGNATURE_HASH {
-            self.mark_known(indexed(log, 1));
+            [indexed(log, 1), None]
         } else if topic == Token::BalanceTransfer::SIGNATURE_HASH {
-            self.mark_known(indexed(log, 1));
-            self.mark_known(indexed(log, 2));
+            [indexed(log, 1), indexed(log, 2)]
+        } else {
+            [None, None]
         }
     }
 
     /// Accounts that never borrowed are nobody's concern.
-    fn mark_known(&mut self, account: Option<Address>) {
-        if let Some(account) = account
-            && self.accounts.contains_key(&account)
-        {
-            self.marks.accounts.insert(account, Stage::Bitmap);
+    fn mark_known(&mut self, account: Address) {
+        if !self.accounts.contains_key(&account) {
+            return;
         }
+        match self.marks.accounts.get(&account) {
+            None => drop(self.marks.accounts.insert(account, Stage::Confirm)),
+            Some(Stage::Confirm) => {}
+            // What was read of it before this log is old.
+            Some(Stage::Bitmap | Stage::Balances) => self.doubt(account),
+        }
+    }
+}
+
+/// Whom a log of the pool concerns.
+fn pool_account(topic: B256, log: &Log) -> Option<Address> {
+    if topic == Pool::Borrow::SIGNATURE_HASH
+        || topic == Pool::Repay::SIGNATURE_HASH
+        || topic == Pool::ReserveUsedAsCollateralEnabled::SIGNATURE_HASH
+        || topic == Pool::ReserveUsedAsCollateralDisabled::SIGNATURE_HASH
+    {
+        indexed(log, 2)
+    } else if topic == Pool::UserEModeSet::SIGNATURE_HASH {
+        indexed(log, 1)
+    } else if topic == Pool::LiquidationCall::SIGNATURE_HASH {
+        indexed(log, 3)
+    } else {
+        None
     }
 }
 

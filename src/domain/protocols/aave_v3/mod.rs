@@ -1,25 +1,32 @@
-//! Aave V3 and its forks. `state` is what we hold, `logs`, `reads` and `settle` keep it true, `health` and `liquidation`
-//! are the contract's arithmetic, `limits` and `crossing` ask it where a verdict turns, `rules` says how the releases differ.
+//! Aave V3 and its forks. `state` is what we hold, `mirror`, `logs`, `reads` and `settle` keep it true, `health`,
+//! `liquidation` and `execution` are the contract's arithmetic, `limits` and `crossing` ask it where a verdict turns, `rules` says how the releases differ.
 
 pub mod crossing;
+mod execution;
+mod feeds;
 mod health;
 mod limits;
 mod liquidation;
 mod logs;
 pub mod math;
+mod mirror;
 mod reads;
 pub mod rules;
 mod settle;
 pub mod state;
+mod words;
 
+pub use feeds::{Feeds, Kind as FeedKind};
 pub use logs::borrower;
 pub use state::Market;
+pub use words::{Deed, revert};
 
 use super::super::chain::{Answer, BlockRef, Log, Read};
 use super::super::explain::{Explain, Leg, LiquidationPrice, Pairing, Remedy};
 use super::super::prices::{Moment, Prices};
 use super::super::protocol::{
-    FlashTerms, Health, Opportunity, Outcome, Protocol, Revert, Settled, Undecodable, Unknown,
+    Attempt, Execution, FlashTerms, Health, Opportunity, Outcome, Protocol, Revert, Settled, Step,
+    Undecodable, Unknown,
 };
 use super::super::units::{Amount, HealthFactor};
 use alloy::primitives::Address;
@@ -29,24 +36,36 @@ impl Protocol for Market {
     fn on_head(&mut self) {
         self.marks.pool = true;
         self.marks.reserves.extend(self.reserves.keys());
-        self.marks.prices.extend(self.reserves.keys());
-        let sources = self.emodes.values().map(|category| category.price_source);
-        self.marks.prices.extend(sources.filter(|source| !source.is_zero()));
+        // Not only where a feed spoke: some move with time, or with a contract that tells nobody.
+        self.marks.prices.extend(self.prices_of());
+        if self.at.is_some_and(|at| at.number.is_multiple_of(feeds::RENEWAL)) {
+            self.renew_feeds();
+        }
     }
 
-    fn on_log(&mut self, log: &Log) {
+    fn moved(&mut self) -> Vec<(Address, Vec<Address>)> {
+        self.take_moved()
+    }
+
+    fn on_log(&mut self, log: &Log, timestamp: u64) {
+        self.apply_log(log, timestamp);
         self.mark_log(log);
+        self.hear_feed(log);
+    }
+
+    fn on_dropped_log(&mut self, log: &Log) {
+        self.unmark_log(log);
     }
 
     fn mark(&mut self, account: Address) {
+        self.claims.remove(&account);
         self.marks.accounts.insert(account, Stage::Bitmap);
     }
 
     fn mark_all(&mut self) {
         self.marks.addresses = true;
         self.marks.emodes.extend(self.emodes.keys());
-        let known = self.accounts.keys().map(|account| (*account, Stage::Bitmap));
-        self.marks.accounts.extend(known);
+        self.doubt_all();
     }
 
     fn reads(&self) -> Vec<Read> {
@@ -72,9 +91,15 @@ impl Protocol for Market {
     fn opportunities(
         &self,
         account: Address,
+        after: &[Step],
         when: &Moment<'_>,
     ) -> Result<Result<Vec<Opportunity>, Revert>, Unknown> {
-        self.pairs(account, when)
+        let judged = self.judged(account, when)?;
+        let state = match self.stepped(&judged, after)? {
+            Ok(state) => state,
+            Err(revert) => return Ok(Err(revert)),
+        };
+        self.pairs(&self.judged_as(account, &state, judged.rules, when)?, after)
     }
 
     fn outcome(
@@ -83,7 +108,13 @@ impl Protocol for Market {
         repay: Amount,
         when: &Moment<'_>,
     ) -> Result<Result<Outcome, Revert>, Unknown> {
-        self.liquidate(opportunity, repay, when)
+        let judged = self.judged(opportunity.account, when)?;
+        let state = match self.stepped(&judged, &opportunity.after)? {
+            Ok(state) => state,
+            Err(revert) => return Ok(Err(revert)),
+        };
+        let judged = self.judged_as(opportunity.account, &state, judged.rules, when)?;
+        self.liquidate(&judged, opportunity, repay)
     }
 
     fn flash(&self, asset: Address, amount: Amount) -> Option<FlashTerms> {
@@ -119,6 +150,14 @@ impl Explain for Market {
     }
 
     fn pairings(&self, account: Address, when: &Moment<'_>) -> Result<Vec<Pairing>, Unknown> {
-        self.all_pairs(account, when)
+        self.all_pairs(&self.judged(account, when)?)
+    }
+
+    fn executions(
+        &self,
+        attempts: &[Attempt],
+        when: &Moment<'_>,
+    ) -> Result<Result<Execution, Revert>, Unknown> {
+        self.execute_all(attempts, when)
     }
 }

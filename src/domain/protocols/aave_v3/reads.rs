@@ -1,6 +1,7 @@
 //! The questions that make a market true again, and what their answers mean. One table says both: a `Subject`
 //! names a question, `question` asks it, `understand` reads its answer. `settle` takes the facts over.
 
+use super::feeds::Getter;
 use super::rules::EModeForm;
 use super::state::{Market, Reserve, Stage};
 use crate::abi::aave::{EModeCategory, Oracle, Pool, PoolAddressesProvider, ReserveData, Sentinel, Token};
@@ -31,6 +32,8 @@ pub(super) enum Subject {
     Grace(Address),
     Allowed,
     Price(Address),
+    Source(Address),
+    Feed(Address, Getter),
     Category(u8),
     CategoryBitmap(u8),
     Bitmap(Address),
@@ -99,6 +102,10 @@ impl Market {
             }
         }
         subjects.extend(marks.prices.iter().map(|asset| Subject::Price(*asset)));
+        subjects.extend(marks.sources.iter().map(|asset| Subject::Source(*asset)));
+        for contract in &marks.feeds {
+            subjects.extend(Getter::ALL.map(|getter| Subject::Feed(*contract, getter)));
+        }
         for id in &marks.emodes {
             subjects.push(Subject::Category(*id));
             if self.rules.is_some_and(|rules| rules.emode == EModeForm::Bitmap) {
@@ -107,7 +114,7 @@ impl Market {
         }
         for (account, stage) in &marks.accounts {
             match stage {
-                Stage::Bitmap => {
+                Stage::Confirm | Stage::Bitmap => {
                     subjects.extend([Subject::Bitmap(*account), Subject::AccountEMode(*account)]);
                 }
                 Stage::Balances => self.balance_subjects(*account, &mut subjects),
@@ -176,6 +183,8 @@ impl Market {
             Subject::Grace(asset) => (found.pool, Pool::getLiquidationGracePeriodCall { asset }.abi_encode()),
             Subject::Allowed => (found.sentinel, Sentinel::isLiquidationAllowedCall {}.abi_encode()),
             Subject::Price(asset) => (found.oracle, Oracle::getAssetPriceCall { asset }.abi_encode()),
+            Subject::Source(asset) => (found.oracle, Oracle::getSourceOfAssetCall { asset }.abi_encode()),
+            Subject::Feed(contract, getter) => (contract, getter.data()),
             Subject::Category(id) => (found.pool, Pool::getEModeCategoryDataCall { id }.abi_encode()),
             Subject::CategoryBitmap(id) => {
                 (found.pool, Pool::getEModeCategoryCollateralBitmapCall { id }.abi_encode())
@@ -202,9 +211,11 @@ pub(super) fn understand(subject: Subject, answer: &Answer) -> Result<Fact, Stri
         Some(data) if !data.is_empty() => data,
         _ => {
             return match subject {
-                Subject::Price(_) | Subject::SupplyTokenCode(_) | Subject::DebtTokenCode(_) => {
-                    Ok(Fact::Nothing(subject))
-                }
+                Subject::Price(_)
+                | Subject::SupplyTokenCode(_)
+                | Subject::DebtTokenCode(_)
+                | Subject::Source(_)
+                | Subject::Feed(..) => Ok(Fact::Nothing(subject)),
                 Subject::Symbol(asset) => Ok(Fact::Text(asset, short(asset))),
                 // A market without a sentinel may run a provider that has no such getter.
                 Subject::SentinelAddress => Ok(Fact::Address(subject, Address::ZERO)),
@@ -224,7 +235,13 @@ pub(super) fn understand(subject: Subject, answer: &Answer) -> Result<Fact, Stri
         | Subject::Configurator
         | Subject::PriceOracle
         | Subject::DataProvider
-        | Subject::SentinelAddress => Ok(Fact::Address(subject, decode::<Address>(data)?)),
+        | Subject::SentinelAddress
+        | Subject::Source(_) => Ok(Fact::Address(subject, decode::<Address>(data)?)),
+        // A stranger's contract may answer anything: what is no word is no answer.
+        Subject::Feed(..) => Ok(match U256::abi_decode(data) {
+            Ok(word) if data.len() == 32 => Fact::Number(subject, word),
+            _ => Fact::Nothing(subject),
+        }),
         Subject::ReserveList => Ok(Fact::List(decode::<Vec<Address>>(data)?)),
         Subject::Tokens(_) | Subject::Reserve(_) => {
             Ok(Fact::Reserve(subject, Box::new(decode::<ReserveData>(data)?)))

@@ -3,12 +3,13 @@
 
 use super::reads::{Fact, Subject, plain, understand};
 use super::rules::Rules;
-use super::state::{Configuration, EMode, Market, Reserve, Stage};
+use super::state::{Account, Configuration, EMode, Market, Reserve, Stage};
 use crate::abi::aave::ReserveData;
 use crate::domain::chain::{Answer, BlockRef};
 use crate::domain::protocol::{Protocol as _, Settled, Undecodable};
 use crate::domain::units::{Amount, Price};
 use alloy::primitives::{Address, U256};
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Market {
     /// Takes over the answers to `questions()`, all or none.
@@ -31,13 +32,29 @@ impl Market {
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
+        let looked_into = if self.marks.is_at_values() { self.marks.feeds.clone() } else { BTreeSet::new() };
         self.clear_marks();
-        let mut settled = Settled { values: facts.len(), unknown_revision: None };
+        let mut settled = Settled { values: facts.len(), ..Settled::default() };
         for fact in facts {
             self.apply(fact, &mut settled);
         }
+        self.recognise_feeds(looked_into);
+        settled.drift = settled.drift.saturating_add(self.confirm());
         self.at = Some(at);
         Ok(settled)
+    }
+
+    /// How many of the accounts that are read by now are otherwise than logs had told.
+    fn confirm(&mut self) -> usize {
+        let claims = std::mem::take(&mut self.claims);
+        let (waiting, read) =
+            claims.into_iter().partition(|(account, _)| self.marks.accounts.contains_key(account));
+        self.claims = waiting;
+        let drifted = |(account, claimed): &(&Address, &Account)| {
+            self.accounts.get(*account).is_none_or(|found| !found.is_as(claimed))
+        };
+        let read: BTreeMap<Address, Account> = read;
+        read.iter().filter(drifted).count()
     }
 
     /// Forgets the marks that this round answers; `apply` sets those of the next round.
@@ -57,8 +74,16 @@ impl Market {
         marks.pool = false;
         marks.reserves.clear();
         marks.prices.clear();
+        marks.sources.clear();
+        marks.feeds.clear();
         marks.emodes.clear();
-        marks.accounts.clear();
+        for (account, stage) in std::mem::take(&mut marks.accounts) {
+            if stage == Stage::Confirm
+                && let Some(told) = self.accounts.get(&account)
+            {
+                self.claims.insert(account, told.clone());
+            }
+        }
     }
 
     fn apply(&mut self, fact: Fact, settled: &mut Settled) {
@@ -79,12 +104,22 @@ impl Market {
                 if let Subject::Reserve(asset) = subject
                     && let Some(reserve) = self.reserves.get_mut(&asset)
                 {
+                    let told = reserve.clone();
                     refresh(reserve, &data);
+                    let same = told.liquidity_index == reserve.liquidity_index
+                        && told.borrow_index == reserve.borrow_index
+                        && told.liquidity_rate == reserve.liquidity_rate
+                        && told.borrow_rate == reserve.borrow_rate
+                        && told.last_update == reserve.last_update;
+                    if self.marks.told.remove(&asset) && !same {
+                        settled.drift = settled.drift.saturating_add(1);
+                    }
                 }
             }
             Fact::Category(id, category) => {
                 if !category.priceSource.is_zero() {
                     self.marks.prices.insert(category.priceSource);
+                    self.marks.sources.insert(category.priceSource);
                 }
                 let collaterals = self.emodes.get(&id).map_or(0, |known| known.collaterals);
                 self.emodes.insert(
@@ -115,6 +150,7 @@ impl Market {
             Subject::Configurator => found.configurator = address,
             Subject::PriceOracle => found.oracle = address,
             Subject::DataProvider => found.data_provider = address,
+            Subject::Source(asset) => self.learn_source(asset, address),
             Subject::SentinelAddress => {
                 found.sentinel = address;
                 self.liquidation_allowed = address.is_zero();
@@ -131,6 +167,7 @@ impl Market {
             Subject::BaseUnit => self.base_unit = number,
             Subject::Allowed => self.liquidation_allowed = !number.is_zero(),
             Subject::Price(asset) => self.prices.set(asset, Some(Price(number))),
+            Subject::Feed(contract, getter) => self.learn_getter(contract, getter, number),
             Subject::SupplyTokenCode(asset) | Subject::DebtTokenCode(asset) => {
                 let is_supply = matches!(subject, Subject::SupplyTokenCode(_));
                 let known = self.rules.is_some_and(|rules| {
@@ -178,7 +215,10 @@ impl Market {
                     self.marks.emodes.insert(id);
                 }
             }
-            Subject::Supply(account, id) => self.balances(account, id).supply = number,
+            Subject::Supply(account, id) => {
+                let balances = self.balances(account, id);
+                (balances.supply, balances.is_supply_known) = (number, true);
+            }
             Subject::Debt(account, id) => self.balances(account, id).debt = number,
             Subject::StableDebt(account, id) => {
                 self.balances(account, id).has_stable_debt = !number.is_zero();
@@ -237,6 +277,7 @@ impl Market {
         self.marks.token_code.insert(asset);
         self.marks.reserves.insert(asset);
         self.marks.prices.insert(asset);
+        self.marks.sources.insert(asset);
     }
 }
 

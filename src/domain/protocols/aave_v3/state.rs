@@ -1,6 +1,7 @@
 //! What we hold of one Aave V3 market: reserves, categories and accounts, as last read. The chain is the
 //! truth; this is a cache of it that knows which of its parts may be out of date.
 
+use super::feeds::Feeds;
 use super::math::{self, Compound};
 use super::rules::{EModeForm, Rules};
 use crate::domain::chain::BlockRef;
@@ -56,6 +57,47 @@ impl Configuration {
     /// Up to 3.1: the one category this reserve is in.
     pub fn emode_category(self) -> u8 {
         self.eight(168)
+    }
+    /// 3.1 to 3.3: the reserve's liquidity and debts are what the pool itself has counted.
+    pub fn has_virtual_accounting(self) -> bool {
+        self.0.bit(252)
+    }
+    pub fn set(&mut self, field: Field, value: U256) {
+        let (from, bits) = field.place();
+        for bit in 0..bits {
+            self.0.set_bit(from.saturating_add(bit), value.bit(bit));
+        }
+    }
+}
+
+/// What logs change of the configuration word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    Threshold,
+    Bonus,
+    Decimals,
+    Active,
+    Paused,
+    FlashLoan,
+    ProtocolFee,
+    EModeCategory,
+    VirtualAccounting,
+}
+
+impl Field {
+    /// The first bit and how many.
+    fn place(self) -> (usize, usize) {
+        match self {
+            Self::Threshold => (16, 16),
+            Self::Bonus => (32, 16),
+            Self::Decimals => (48, 8),
+            Self::Active => (56, 1),
+            Self::Paused => (60, 1),
+            Self::FlashLoan => (63, 1),
+            Self::ProtocolFee => (152, 16),
+            Self::EModeCategory => (168, 8),
+            Self::VirtualAccounting => (252, 1),
+        }
     }
 }
 
@@ -149,6 +191,11 @@ pub struct Balances {
     pub supply: U256,
     pub debt: U256,
     pub has_stable_debt: bool,
+    /// What is supplied without being collateral is not read.
+    pub is_supply_known: bool,
+    /// The indices that the tokens last named in a log of this account, where they are known.
+    pub supply_index: Option<U256>,
+    pub debt_index: Option<U256>,
 }
 
 /// One account, as last read.
@@ -170,17 +217,33 @@ impl Account {
     pub fn touches(&self, id: u16) -> bool {
         self.borrows(id) || self.collateralizes(id)
     }
+    pub fn set_borrows(&mut self, id: u16, on: bool) {
+        self.bitmap.set_bit(usize::from(id).saturating_mul(2), on);
+    }
+    pub fn set_collateral(&mut self, id: u16, on: bool) {
+        self.bitmap.set_bit(usize::from(id).saturating_mul(2).saturating_add(1), on);
+    }
     /// `bitmap` without both bits of this reserve.
     pub fn clear(bitmap: &mut U256, id: u16) {
         let first = usize::from(id).saturating_mul(2);
         bitmap.set_bit(first, false);
         bitmap.set_bit(first.saturating_add(1), false);
     }
+    /// What a reading of `self` would find is what `claimed` says.
+    pub(super) fn is_as(&self, claimed: &Self) -> bool {
+        let same = |(id, read): (&u16, &Balances)| {
+            let told = claimed.balances.get(id).copied().unwrap_or_default();
+            (!read.is_supply_known || told.supply == read.supply) && told.debt == read.debt
+        };
+        self.bitmap == claimed.bitmap && self.emode == claimed.emode && self.balances.iter().all(same)
+    }
 }
 
 /// How far an account's reading has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// What logs said of it is believed; its bitmap and balances are read to confirm it.
+    Confirm,
     /// Its bitmap and e-mode are to be read.
     Bitmap,
     /// Its balances are to be read.
@@ -201,8 +264,20 @@ pub struct Marks {
     /// Reserves whose indices, rates, configuration and liquidity are to be read.
     pub reserves: BTreeSet<Address>,
     pub prices: BTreeSet<Address>,
+    /// Assets whose price source is to be asked for, and contracts to be looked into.
+    pub sources: BTreeSet<Address>,
+    pub feeds: BTreeSet<Address>,
     pub emodes: BTreeSet<u8>,
     pub accounts: BTreeMap<Address, Stage>,
+    /// Reserves whose values logs have told: the read confirms them.
+    pub told: BTreeSet<Address>,
+}
+
+impl Marks {
+    /// Where everything is and what it runs is known: what is marked now are values.
+    pub(super) fn is_at_values(&self) -> bool {
+        !self.addresses && !self.reserve_list && self.tokens.is_empty()
+    }
 }
 
 /// One Aave V3 market.
@@ -218,10 +293,17 @@ pub struct Market {
     pub reserves: BTreeMap<Address, Reserve>,
     pub emodes: BTreeMap<u8, EMode>,
     pub prices: Prices,
+    pub feeds: Feeds,
     pub liquidation_allowed: bool,
     pub accounts: BTreeMap<Address, Account>,
     pub at: Option<BlockRef>,
     pub marks: Marks,
+    /// Accounts as logs told them, until the read has confirmed it.
+    pub(super) claims: BTreeMap<Address, Account>,
+    /// Every log since the market began was seen: what no log spoke of is nothing.
+    pub is_complete: bool,
+    /// Decimals of assets whose aToken was made and whose reserve was not told of yet.
+    pub(super) decimals: BTreeMap<Address, u8>,
 }
 
 impl Market {
@@ -244,11 +326,28 @@ impl Market {
             reserves: BTreeMap::new(),
             emodes: BTreeMap::new(),
             prices: Prices::default(),
+            feeds: Feeds::default(),
             liquidation_allowed: false,
             accounts: BTreeMap::new(),
             at: None,
             marks: Marks { addresses: true, ..Marks::default() },
+            claims: BTreeMap::new(),
+            is_complete: false,
+            decimals: BTreeMap::new(),
         }
+    }
+
+    /// A market whose every log from the first on will be told, of a pool of this revision, and which is never asked
+    /// anything. What a log does not carry is not known here: liquidity counts as endless.
+    pub fn from_genesis(provider: Address, pool: Address, revision: u64) -> Self {
+        let mut market = Self::new(provider);
+        market.addresses.pool = pool;
+        market.revision = revision;
+        market.rules = Rules::of_pool_revision(revision);
+        market.marks = Marks::default();
+        market.liquidation_allowed = true;
+        market.is_complete = true;
+        market
     }
 
     pub fn reserve_by_id(&self, id: u16) -> Option<&Reserve> {
@@ -259,6 +358,7 @@ impl Market {
     pub fn sources(&self) -> Vec<Address> {
         let found = &self.addresses;
         let tokens = self.reserves.values().flat_map(|reserve| [reserve.a_token, reserve.debt_token]);
-        [found.provider, found.pool, found.configurator].into_iter().chain(tokens).collect()
+        let found = [found.provider, found.pool, found.configurator, found.oracle];
+        found.into_iter().chain(tokens).chain(self.feeds.contracts()).collect()
     }
 }
