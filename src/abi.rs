@@ -6,6 +6,7 @@ pub mod refusals;
 use alloy::sol;
 
 /// Aave V3, what all releases share, and what only some have.
+#[allow(clippy::too_many_arguments, reason = "the contracts' events have as many words as they have")]
 pub mod aave {
     use super::sol;
     sol! {
@@ -136,6 +137,14 @@ pub mod aave {
 /// What prices come from: Chainlink's aggregators and their proxies, and what Aave puts before them.
 pub mod feeds {
     use super::sol;
+    use alloy::primitives::{B256, b256};
+
+    /// `NewTransmission` of the aggregators that take reports: of the second kind and of the first.
+    pub const NEW_TRANSMISSION: [B256; 2] = [
+        b256!("0xc797025feeeaf2cd924c99e9205acb8ec04d5cad21c41ce637a38fb6dee6016a"),
+        b256!("0xf6a97944f31ea060dfde0566e4167c1a1082551e64b60ecb14d599a9d023d451"),
+    ];
+
     sol! {
         interface Aggregator {
             function aggregator() external view returns (address);
@@ -143,9 +152,6 @@ pub mod feeds {
 
             event AssetSourceUpdated(address indexed asset, address indexed source);
             event AnswerUpdated(int256 indexed current, uint256 indexed roundId, uint256 updatedAt);
-            event NewTransmission(uint32 indexed aggregatorRoundId, int192 answer, address transmitter,
-                uint32 observationsTimestamp, int192[] observations, bytes observers, int192 juelsPerFeeCoin,
-                bytes32 configDigest, uint40 epochAndRound);
             event SecondaryRoundIdUpdated(uint32 indexed secondaryRoundId);
         }
 

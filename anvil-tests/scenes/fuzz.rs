@@ -3,7 +3,10 @@
 //!
 //! A slice of it runs with all tests. `scripts/fuzz` runs the whole in portions that can be resumed.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::PathBuf,
+};
 
 use alloy::{
     eips::BlockId,
@@ -122,12 +125,12 @@ async fn the_whole() -> Result<()> {
             .unwrap_or_default();
         done.retain(|_, (extent, _)| *extent == each);
         for portion in 0..portions {
-            if !done.contains_key(&portion) {
+            if let Entry::Vacant(free) = done.entry(portion) {
                 let own =
                     U256::from_be_bytes(keccak256([seed.to_be_bytes(), portion.to_be_bytes()].concat()).0);
                 let tally = check(market, own.as_limbs()[0], each).await;
                 let tally = tally.wrap_err_with(|| format!("{market}: SEED={seed}, portion {portion}"))?;
-                done.insert(portion, (each, tally));
+                free.insert((each, tally));
                 std::fs::write(&record, serde_json::to_vec(&done)?)?;
             }
             eprintln!("{market}: portion {} of {portions} has no difference", portion + 1);

@@ -4,7 +4,7 @@
 //! Source: Aave V3 `AaveOracle`, Chainlink's proxies, Aave's CAPO, Pendle and synchronicity adapters.
 
 use super::state::Market;
-use crate::abi::feeds::{Adapter, Aggregator};
+use crate::abi::feeds::{Adapter, Aggregator, NEW_TRANSMISSION};
 use crate::domain::chain::Log;
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::sol_types::{SolCall, SolEvent, SolValue};
@@ -154,7 +154,8 @@ impl Feeds {
             let dual = kinds.contains(&Kind::DualAggregator).then_some(Kind::DualAggregator);
             if let Some(kind) = kinds.first().copied() {
                 let told = if kind == Kind::Proxy { dual.unwrap_or(kind) } else { kind };
-                *counts.entry(told.word()).or_default() += 1_usize;
+                let count: &mut usize = counts.entry(told.word()).or_default();
+                *count = count.saturating_add(1);
             }
         }
         counts
@@ -230,12 +231,12 @@ impl Market {
 fn tells_price(topic: B256) -> bool {
     [
         Aggregator::AnswerUpdated::SIGNATURE_HASH,
-        Aggregator::NewTransmission::SIGNATURE_HASH,
         Aggregator::SecondaryRoundIdUpdated::SIGNATURE_HASH,
         Adapter::CapParametersUpdated::SIGNATURE_HASH,
         Adapter::PriceCapUpdated::SIGNATURE_HASH,
     ]
     .contains(&topic)
+        || NEW_TRANSMISSION.contains(&topic)
 }
 
 /// What a contract is by what it answered. An answer that is no address is none.
