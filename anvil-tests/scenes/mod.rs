@@ -7,6 +7,8 @@ mod forced;
 mod funding;
 mod health;
 mod opportunities;
+mod pairs;
+mod pools;
 mod promise;
 mod refusals;
 mod sizes;

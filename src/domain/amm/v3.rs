@@ -102,6 +102,8 @@ impl Pool {
         }
         match exact {
             Exact::Out(wanted) if done.amount_out != wanted => Err(Stop::Refused),
+            // Nothing but empty ranges: routers do not take that for a swap.
+            _ if done.amount_in.is_zero() => Err(Stop::Refused),
             _ => Ok(done),
         }
     }
