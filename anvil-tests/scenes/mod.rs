@@ -11,6 +11,7 @@ mod pairs;
 mod pools;
 mod promise;
 mod refusals;
+mod rounds;
 mod sizes;
 mod stand;
 
