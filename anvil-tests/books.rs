@@ -72,6 +72,8 @@ impl Stand {
     async fn live() -> Result<Self> {
         let mut stand = Self::new(None).await?;
         stand.operator.enlist(&stand.fork).await?;
+        // Room for a few liquidations, so that it takes several transactions to take all.
+        stand.set("BACKSTOP_FEES__GAS_LIMIT", "2000000");
         Ok(stand)
     }
 
@@ -182,13 +184,14 @@ fn number(row: &Value, key: &str) -> Result<I256> {
     I256::from_dec_str(&text).map_err(|_| eyre!("{key} of {row} is no number"))
 }
 
-/// Ether falls; the first transaction is made to fail while it waits to be mined; the rest are won.
+/// Ether falls; the transaction with everybody in it is made to fail while it waits to be mined, and won when they are
+/// no longer left alone; then ether falls further, and the next are won.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_history_of_a_live_run_is_what_its_receipts_say() -> Result<()> {
     let stand = Stand::live().await?;
     let executor = stand.operator.executor.ok_or_else(|| eyre!("no executor"))?;
     let code = stand.fork.provider.get_code_at(executor).await?;
-    stand.fork.set_price("WETH", 1_860 * DOLLAR).await?;
+    stand.fork.set_price("WETH", 1_840 * DOLLAR).await?;
     stand.fork.chain.set_automine(false).await?;
     let daemon = stand.start().await?;
     stand.pooled().await?;
@@ -197,7 +200,9 @@ async fn the_history_of_a_live_run_is_what_its_receipts_say() -> Result<()> {
     stand.until("reverted", |entries| ended(entries, Outcome::Reverted) >= 1).await?;
     stand.fork.chain.set_code(executor, code).await?;
     stand.fork.chain.set_automine(true).await?;
-    stand.fork.mine(1).await?;
+    stand.fork.mine(12).await?;
+    stand.until("won", |entries| ended(entries, Outcome::Won) >= 1).await?;
+    stand.fork.set_price("WETH", 1_780 * DOLLAR).await?;
     stand.until("won twice", |entries| ended(entries, Outcome::Won) >= 2).await?;
     // Beside the running daemon, and the same after it.
     let beside = stand.rows(&["history", "--limit", "5000"])?;
@@ -225,13 +230,13 @@ async fn the_history_of_a_live_run_is_what_its_receipts_say() -> Result<()> {
         let hash: B256 = row["transaction"].as_str().unwrap_or_default().parse()?;
         let receipt = stand.fork.provider.get_transaction_receipt(hash).await?;
         let receipt = receipt.ok_or_else(|| eyre!("{hash} has no receipt"))?;
-        let gross = receipt
+        let profits = receipt
             .logs()
             .iter()
             .filter(|log| log.address() == executor)
-            .find_map(|log| Executor::Executed::decode_log(&log.inner).ok())
-            .map_or(U256::ZERO, |event| event.profit);
-        let gross = I256::try_from(gross)?;
+            .filter_map(|log| Executor::Executed::decode_log(&log.inner).ok())
+            .map(|event| event.profit);
+        let gross = I256::try_from(profits.sum::<U256>())?;
         let cost = I256::try_from(U256::from(receipt.gas_used) * U256::from(receipt.effective_gas_price))?;
         assert_eq!(number(row, "realised_gross_wei")?, gross, "{row}");
         assert_eq!(number(row, "realised_net_wei")?, gross - cost, "{row}");
@@ -338,6 +343,12 @@ async fn a_pause_holds_within_a_block_and_outlives_the_daemon() -> Result<()> {
     }
     let entries = stand.until("settled", |entries| settled(entries) >= 1).await?;
     assert_eq!(entries.len(), 1);
+    // More of them fall, and are only told of.
+    stand.fork.chain.set_automine(true).await?;
+    stand.fork.set_price("WETH", 1_760 * DOLLAR).await?;
+    stand.fork.chain.set_automine(false).await?;
+    stand.block(&mut daemon).await?;
+    ensure!(!stand.pending().await?, "sent while paused");
     let log = daemon.stderr();
     ensure!(log.contains("the oracle looks odd") && log.contains("paused: nothing new is sent"), "{log}");
     let held = daemon.stdout().lines().filter(|line| line.contains("\"event\":\"held\"")).count();
@@ -407,5 +418,8 @@ async fn a_new_key_of_the_wallet_deploys() -> Result<()> {
     let executor: Address = said["executor"].as_str().unwrap_or_default().parse()?;
     let role = stand.fork.chain.read(executor, &Executor::rolesCall { account: address }).await?;
     assert_eq!(role, U256::ONE, "the new key is not the operator");
-    Ok(())
+    for (key, printed) in [("ADDRESS", "executor"), ("CODE_HASH", "code_hash")] {
+        stand.set(&format!("BACKSTOP_EXECUTOR__{key}"), said[printed].as_str().unwrap_or_default());
+    }
+    stand.expect(&["config", "check", "--online"]).map(drop)
 }

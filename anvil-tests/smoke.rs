@@ -4,15 +4,19 @@ use std::{collections::BTreeSet, time::Instant};
 
 use alloy::{
     eips::BlockId,
+    network::TransactionBuilder,
     primitives::{Address, U256, address, aliases::U160, utils::parse_ether},
     providers::Provider,
-    rpc::types::Filter,
+    rpc::types::{Filter, TransactionRequest},
     sol_types::{SolError, SolEvent},
 };
-use backstop::bed::{
-    AccountData, Bed, Fork, Options, Reverted, Rng,
-    assets::{ASSETS, Asset, DOLLAR},
-    shared,
+use backstop::{
+    bed::{
+        AccountData, Bed, Fork, Options, Reverted, Rng,
+        assets::{ASSETS, Asset, DOLLAR},
+        shared,
+    },
+    domain::cost::TRANSACTION_CAP,
 };
 use eyre::{Result, ensure, eyre};
 
@@ -48,6 +52,19 @@ async fn every_fork_carries_the_bed() -> Result<()> {
     let refusal =
         Bed::attach(&empty.http()).await.err().ok_or_else(|| eyre!("attached to an empty chain"))?;
     assert!(refusal.to_string().contains("carries no test bed"), "{refusal}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_transaction_carries_more_gas_than_one_may() -> Result<()> {
+    let fork = shared().await?.fork().await?;
+    let carrying = async |gas: u64| {
+        let nothing = TransactionRequest::default().from(fork.manifest.deployer).to(Address::ZERO);
+        fork.chain.transact(nothing.with_gas_limit(gas)).await
+    };
+    carrying(TRANSACTION_CAP.0).await?;
+    let refusal = carrying(TRANSACTION_CAP.0 + 1).await.err().ok_or_else(|| eyre!("it was taken"))?;
+    assert!(refusal.to_string().contains("gas"), "{refusal}");
     Ok(())
 }
 

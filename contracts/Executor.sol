@@ -82,7 +82,7 @@ contract Executor {
     error ZeroAddress();
     /// The address may not carry these bits: unknown bit, two bits, the receiver, or this contract.
     error BadRole(address account, uint256 bits);
-    error LengthsDiffer(uint256 targets, uint256 bits);
+    error LengthsDiffer(uint256 one, uint256 other);
     error Reentered();
     error Expired(uint256 blockNumber, uint256 deadline);
     error NoLegs();
@@ -185,17 +185,22 @@ contract Executor {
     /// leaves a `Failed` event, and the others go on.
     /// @dev Every plan passes the checks of `execute`, its own least profit among them; only an operator may start it (T2).
     /// This contract calls itself for each plan and nothing else: what a plan moves is undone with its own call (T9).
+    /// @param most Gas that each plan may use. Without it, one that burns all it gets would leave the others a 64th (T11).
     /// @param profitToken Gains of plans that count in another token are sent on, but not added up.
     /// @param minProfit Least gain over all (T6).
     /// @return profit Gain of `profitToken` over all plans.
     /// @return done Bit `i` is set when the plan at place `i` was carried out.
-    function executeMany(Plan[] calldata plans, address profitToken, uint256 minProfit) external returns (uint256 profit, uint256 done) {
+    function executeMany(Plan[] calldata plans, uint256[] calldata most, address profitToken, uint256 minProfit)
+        external
+        returns (uint256 profit, uint256 done)
+    {
         _need(msg.sender, OPERATOR);
         if (_many || _busy) revert Reentered();
         if (plans.length == 0 || plans.length > 256) revert NoLegs();
+        if (plans.length != most.length) revert LengthsDiffer(plans.length, most.length);
         _many = true;
         for (uint256 i = 0; i < plans.length; ++i) {
-            (bool ok, uint256 gain, bytes memory reason) = _attempt(abi.encodeCall(this.execute, (plans[i])));
+            (bool ok, uint256 gain, bytes memory reason) = _attempt(most[i], abi.encodeCall(this.execute, (plans[i])));
             if (!ok) {
                 emit Failed(i, reason);
                 continue;
@@ -208,9 +213,9 @@ contract Executor {
     }
 
     /// Calls this contract's own `execute`. A refusal is answered with its reason, cut like any other (T11).
-    function _attempt(bytes memory order) private returns (bool ok, uint256 gain, bytes memory reason) {
+    function _attempt(uint256 most, bytes memory order) private returns (bool ok, uint256 gain, bytes memory reason) {
         assembly ("memory-safe") {
-            ok := call(gas(), address(), 0, add(order, 32), mload(order), 0, 32)
+            ok := call(most, address(), 0, add(order, 32), mload(order), 0, 32)
             gain := mload(0)
             if iszero(ok) {
                 let size := returndatasize()
@@ -494,6 +499,7 @@ contract Executor {
     }
 
     /// @notice Sends the whole balance of any token, listed or not, to the receiver; address(0) is the native coin (T10).
+    /// @dev The event says what left, whatever the token says of it (T1).
     function salvage(address token) external {
         _onlyOwner();
         _enter();
@@ -507,8 +513,9 @@ contract Executor {
             }
             if (!ok) _fail(to);
         } else {
-            amount = _balance(token);
-            _send(token, receiver, amount);
+            uint256 before = _balance(token);
+            _send(token, receiver, before);
+            amount = _minus(before, _balance(token));
         }
         _busy = false;
         emit Salvaged(token, amount);

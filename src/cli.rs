@@ -139,8 +139,8 @@ Needs rpc.http and a market; with its route, liquidations are priced and tried t
 
     /// Deploy the executor contract, which borrows, liquidates, swaps, repays and forwards the profit
     #[command(after_help = "\
-Needs rpc.http, a market and its route, wallet, executor.owner and executor.receiver. Prints the address to set as \
-executor.address. Shows what it will cost and asks first, unless told --yes.")]
+Needs rpc.http, a market and its route, wallet, executor.owner and executor.receiver. Prints the address \
+and the code's hash, to set as executor.address and executor.code_hash. Shows what it will cost and asks first, unless told --yes.")]
     Deploy(Deploy),
 
     /// List what was decided, what was sent and what came of it; with --summary what was earned
@@ -231,7 +231,8 @@ Needs nothing.
 Needs anvil, and no configuration. Deploys the protocol's own contracts, opens positions, drops a price and \
 lets the keeper work.
 
-  backstop demo --market v30 --fast")]
+  backstop demo --market v30 --fast
+  backstop demo --stay                   be the keeper yourself: see docs/walkthrough.md")]
     Demo(Demo),
 }
 
@@ -300,6 +301,10 @@ pub struct Demo {
     /// Without the pauses that make it readable
     #[arg(long)]
     pub fast: bool,
+
+    /// Without the keeper: both chains stay up until Ctrl-C, with a backstop.toml to try the commands on
+    #[arg(long)]
+    pub stay: bool,
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -60,12 +60,12 @@ fn arguments_are_typed() {
 #[test]
 fn the_demo_has_markets_of_its_own() {
     let demo = |line: &str| match typed(line).command {
-        Command::Demo(demo) => (demo.market(), demo.fast),
+        Command::Demo(demo) => (demo.market(), demo.fast, demo.stay),
         other => panic!("{other:?}"),
     };
-    assert_eq!(demo("backstop demo"), (DemoMarket::V36, false));
-    assert_eq!(demo("backstop demo --market v30 --fast"), (DemoMarket::V30, true));
-    assert_eq!(demo("backstop --market v30 demo"), (DemoMarket::V30, false));
+    assert_eq!(demo("backstop demo"), (DemoMarket::V36, false, false));
+    assert_eq!(demo("backstop demo --market v30 --fast"), (DemoMarket::V30, true, false));
+    assert_eq!(demo("backstop --market v30 demo --stay"), (DemoMarket::V30, false, true));
     assert!(refused("backstop demo --market v31").contains("[possible values: v30, v36]"));
     assert!(refused("backstop -m ethereum demo").contains("v30 and v36"));
 }

@@ -119,6 +119,13 @@ fn addresses_are_refused_when_a_letter_was_changed() {
         "is the zero address: no contract and no owner",
     );
     check(executor(PRIVATE_KEY), "executor.address: the value (not shown) is not an address");
+    let hash = |hash: &str| with(&format!("[executor]\ncode_hash = \"{hash}\""));
+    check(
+        hash(&PRIVATE_KEY[2..]),
+        "backstop.toml:7: executor.code_hash: the value (not shown) is not a code hash: write 0x and 64 hex digits",
+    );
+    let known = format!("0x{}", "c0de".repeat(16));
+    assert_eq!(hash(&known).config().executor.code_hash.to_string(), known);
     assert!(executor(&ACCOUNT.to_lowercase()).config().executor.address.is_some());
 }
 

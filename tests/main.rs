@@ -14,6 +14,7 @@
 )]
 
 mod aave;
+mod attacks;
 mod canary;
 mod cli;
 mod config;

@@ -56,6 +56,8 @@ impl Anvil {
         let mut command = Command::new(&program);
         command
             .args(["--host", "127.0.0.1", "--port", "0", "--accounts", "10", "--auto-impersonate"])
+            // No transaction may carry more than Ethereum's do (EIP-7825).
+            .arg("--enable-tx-gas-limit")
             .args(arguments)
             .env("HOME", &home)
             .stdin(Stdio::null())

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use alloy::primitives::{Address, B256, Bytes, U256, address};
+use alloy::primitives::{Address, B256, Bytes, U256, address, keccak256};
 use alloy::sol_types::SolCall;
 use backstop::{
     abi::{
@@ -190,12 +190,25 @@ async fn faults_of_the_wallet_and_the_executor() -> Result<()> {
     for (fault, address, phrase) in [
         ("no executor", "", "executor.address is not set"),
         ("executor missing", &*NOBODY.to_string(), "no code at 0x"),
-        ("other code", &*weth.to_string(), "is not this version's executor"),
+        ("other code", &*weth.to_string(), "and this version's executor 0x"),
     ] {
         with(&mut stand, "executor.address", address, |stand| {
             check(stand, fault, ("fail", "executor"), phrase, 3)
         })?;
     }
+    let other = B256::repeat_byte(0xc0).to_string();
+    with(&mut stand, "executor.code_hash", &other, |stand| {
+        check(stand, "another pin", ("fail", "executor"), "and executor.code_hash pins 0xc0c0", 3)
+    })?;
+    let start = stand.fork.snapshot().await?;
+    let mut code = alloy::providers::Provider::get_code_at(&stand.fork.provider, executor).await?.to_vec();
+    code.push(0);
+    let hash = keccak256(&code).to_string();
+    stand.fork.chain.set_code(executor, code.into()).await?;
+    with(&mut stand, "executor.code_hash", &hash, |stand| {
+        check(stand, "another version, pinned", ("warn", "executor"), "as pinned, and not this version's", 0)
+    })?;
+    stand.fork.revert(start).await?;
     with(&mut stand, "wallet.private_key", "", |stand| {
         check(stand, "no wallet", ("fail", "wallet"), "no key is configured", 3)
     })?;
@@ -206,10 +219,10 @@ async fn faults_of_the_wallet_and_the_executor() -> Result<()> {
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     }
     stand.set("BACKSTOP_WALLET__PASSWORD_FILE", "word");
-    with(&mut stand, "wallet.keystore", "damaged.json", |stand| {
+    with(&mut stand, "wallet.keystore", "./damaged.json", |stand| {
         check(stand, "damaged keystore", ("fail", "wallet"), "not a keystore", 3)
     })?;
-    with(&mut stand, "wallet.keystore", "nowhere.json", |stand| {
+    with(&mut stand, "wallet.keystore", "./nowhere.json", |stand| {
         check(stand, "no keystore", ("fail", "wallet"), "no such file", 3)
     })
 }

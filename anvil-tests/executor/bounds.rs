@@ -5,24 +5,23 @@ use alloy::{
     primitives::{Address, U256},
     sol_types::SolCall,
 };
-use backstop::bed::assets::DOLLAR;
 use eyre::{Result, ensure};
 
 use super::{
     Executor, OPERATOR, STRANGER, Stage, WETH_FOR_USDC,
-    positions::{Form, Funding, USDC_FOR_WETH},
+    positions::{Form, Funding},
     stage::{Answer, words},
 };
 
 /// A scene with the plain plan's borrower liquidatable.
-async fn stage() -> Result<Stage> {
+pub async fn stage() -> Result<Stage> {
     let stage = Stage::new().await?;
     stage.liquidatable(&WETH_FOR_USDC, &["v30"]).await?;
     Ok(stage)
 }
 
 /// The executor's own errors are compared whole; a router speaks in words.
-fn refused_in_words(what: &str, answer: &Answer, wanted: &str) -> Result<()> {
+pub fn refused_in_words(what: &str, answer: &Answer, wanted: &str) -> Result<()> {
     match answer {
         Ok(_) => Err(eyre::eyre!("{what}: carried out")),
         Err(data) => {
@@ -77,57 +76,6 @@ async fn a_plan_runs_in_its_last_block_and_not_after_it() -> Result<()> {
     let call = Executor::executeCall { plan: plan.clone() };
     let answer = stage.ask(OPERATOR, stage.executor, call.abi_encode()).await?;
     refused_in_words("five blocks late", &answer, "Expired")
-}
-
-/// Somebody sells WETH first, so that our purchase is dear, and would buy it back behind us.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sandwiched_plan_fails_and_loses_nothing() -> Result<()> {
-    let stage = stage().await?;
-    let fair = stage.plain_plan()?;
-    let snapshot = stage.fork.snapshot().await?;
-    let profit = stage.run(&fair).await?.profit;
-    stage.fork.revert(snapshot).await?;
-
-    // By its limit: 2.7 WETH for 5,000 USDC is 1,852 a piece.
-    stage.fork.move_pool_price(("WETH", 1_840 * DOLLAR), ("USDC", DOLLAR), 500).await?;
-    let call = Executor::executeCall { plan: fair.clone() };
-    let answer = stage.ask(OPERATOR, stage.executor, call.abi_encode()).await?;
-    refused_in_words("past the limit", &answer, "STF")?;
-    let snapshot = stage.fork.snapshot().await?;
-    stage.fails_in_the_block(&fair).await?;
-    stage.fork.revert(snapshot).await?;
-
-    // By its least profit, when the limit is loose: nine tenths of the fair profit.
-    let mut loose = fair;
-    loose.legs[0].swaps[0].limit = stage.fork.amount("WETH", 100_000)?;
-    loose.minProfit = profit * U256::from(9) / U256::from(10);
-    let call = Executor::executeCall { plan: loose.clone() };
-    let answer = stage.ask(OPERATOR, stage.executor, call.abi_encode()).await?;
-    refused_in_words("below the least profit", &answer, "BelowMinimumProfit")?;
-    let snapshot = stage.fork.snapshot().await?;
-    stage.fails_in_the_block(&loose).await?;
-    stage.fork.revert(snapshot).await?;
-
-    // So far that what was seized cannot pay the loan back.
-    stage.fork.move_pool_price(("WETH", 1_000 * DOLLAR), ("USDC", DOLLAR), 500).await?;
-    loose.minProfit = U256::ZERO;
-    stage.fails_in_the_block(&loose).await?;
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sandwiched_sale_fails_by_its_limit() -> Result<()> {
-    let stage = Stage::new().await?;
-    stage.liquidatable(&USDC_FOR_WETH, &["v36"]).await?;
-    stage.fork.move_pool_price(("WETH", 2_300 * DOLLAR), ("USDC", DOLLAR), 500).await?;
-    for form in [Form::WithDeadline, Form::Without] {
-        let plan = stage.plan(&USDC_FOR_WETH, "v36", Funding::Loan, form)?;
-        let call = Executor::executeCall { plan: plan.clone() };
-        let answer = stage.ask(OPERATOR, stage.executor, call.abi_encode()).await?;
-        refused_in_words("a dear pool", &answer, "Too little received")?;
-        stage.fails_in_the_block(&plan).await?;
-    }
-    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

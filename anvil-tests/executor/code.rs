@@ -7,7 +7,7 @@ use alloy::{
     sol_types::SolCall,
 };
 use backstop::domain::executor::{self as keeper, PLACEHOLDER, Role};
-use eyre::{Result, ensure};
+use eyre::{Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{
@@ -34,6 +34,25 @@ async fn every_deployment_has_the_same_code() -> Result<()> {
     ensure!(hashes.len() == 1, "{hashes:?}");
     eprintln!("runtime code: {} bytes, hash {}", keeper::code().len(), hashes[0]);
     ensure!(keeper::code().len() <= 24_576, "no chain takes more");
+    Ok(())
+}
+
+/// T11: nothing runs in its name that is not in its code, nothing is made by it, and it does not go away.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_code_cannot_be_handed_over() -> Result<()> {
+    let code = keeper::code();
+    let mut at = 0;
+    let mut calls = 0;
+    while let Some(opcode) = code.get(at) {
+        match opcode {
+            0xf0 | 0xf2 | 0xf4 | 0xf5 | 0xff => bail!("opcode {opcode:#x} at {at}"),
+            0xf1 | 0xfa => calls += 1,
+            _ => {}
+        }
+        // What a push carries is no opcode.
+        at += if (0x60..=0x7f).contains(opcode) { usize::from(opcode - 0x5e) } else { 1 };
+    }
+    ensure!(calls > 3, "{calls} calls found: the search is wrong");
     Ok(())
 }
 

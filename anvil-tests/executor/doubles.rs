@@ -19,18 +19,18 @@ alloy::sol! {
     interface ISpoofer {
         function set(uint256 mode, address accomplice, bytes payload) external;
         function setSeize(uint256 seize) external;
+        function setPremium(uint256 premium) external;
         function setPair(address tokenA, address tokenB) external;
         function relay(address target, bytes data) external;
         function relayTwice(address target, bytes first, bytes second) external;
     }
 
-    /// What the token doubles have, each a part of it.
-    interface IToken {
-        function mint(address to, uint256 amount) external;
-        function setKind(bool kind) external;
-        function setLoss(uint256 loss) external;
-        function plant(address holder, address spender, uint256 amount) external;
-        function setVictim(address victim) external;
+    interface IMeddler {
+        function stand(address behind) external;
+        function meddle(uint256 mode, uint256 lie, address about, bool hides) external;
+        function order(address target, bytes data) external;
+        function forget() external;
+        function relay(address target, bytes data) external;
     }
 }
 
@@ -48,6 +48,7 @@ pub enum Mode {
     OtherAmount,
     Bomb,
     Forgive,
+    Greedy,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +68,11 @@ impl Spoofer {
     /// What it pays out for a liquidation.
     pub async fn seizes(&self, stage: &Stage, seize: U256) -> Result<()> {
         self.order(stage, &ISpoofer::setSeizeCall { seize }).await
+    }
+
+    /// What it asks for a loan.
+    pub async fn charges(&self, stage: &Stage, premium: U256) -> Result<()> {
+        self.order(stage, &ISpoofer::setPremiumCall { premium }).await
     }
 
     pub async fn pair(&self, stage: &Stage, a: Address, b: Address) -> Result<()> {
@@ -100,57 +106,89 @@ impl Spoofer {
     }
 }
 
-/// A token double, and what only it can do.
+/// What a [`Meddler`] does before it passes a call on: the constants of contracts/test-doubles/Meddler.sol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meddling {
+    Honest,
+    Fail,
+    Bomb,
+    Burn,
+    Lie,
+    Intrude,
+}
+
+/// How a [`Meddler`] meddles, with what, and when.
 #[derive(Clone, Copy, Debug)]
-pub struct Token(pub Address);
+pub struct Plot {
+    pub meddling: Meddling,
+    /// Basis points of the true answer.
+    pub lie: u64,
+    /// The first argument of the calls that are meant; zero: of all.
+    pub about: Address,
+    /// Honest where gas has no price.
+    pub hides: bool,
+}
 
-impl Token {
-    /// Deploys it and puts it on the list.
-    pub async fn listed(stage: &Stage, name: &str) -> Result<Self> {
-        let token = Self::unlisted(stage, name).await?;
-        stage.set_role(token.0, 32).await?;
-        Ok(token)
+impl From<Meddling> for Plot {
+    fn from(meddling: Meddling) -> Self {
+        Self { meddling, lie: 0, about: Address::ZERO, hides: false }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Meddler(pub Address);
+
+impl Meddler {
+    /// One that stands before `behind`; zero is nobody.
+    pub async fn before(stage: &Stage, behind: Address) -> Result<Self> {
+        let meddler = Self(deploy(stage, "Meddler").await?);
+        meddler.command(stage, &IMeddler::standCall { behind }).await?;
+        Ok(meddler)
     }
 
-    pub async fn unlisted(stage: &Stage, name: &str) -> Result<Self> {
-        Ok(Self(deploy(stage, name).await?))
+    pub async fn plots(&self, stage: &Stage, plot: impl Into<Plot>) -> Result<()> {
+        let Plot { meddling, lie, about, hides } = plot.into();
+        let (mode, lie) = (U256::from(meddling as u8), U256::from(lie));
+        self.command(stage, &IMeddler::meddleCall { mode, lie, about, hides }).await
     }
 
-    pub async fn mint(&self, stage: &Stage, to: Address, amount: U256) -> Result<()> {
-        self.order(stage, &IToken::mintCall { to, amount }).await
+    /// One more call that it makes when it intrudes.
+    pub async fn order(&self, stage: &Stage, target: Address, data: Vec<u8>) -> Result<()> {
+        self.command(stage, &IMeddler::orderCall { target, data: data.into() }).await
     }
 
-    /// Whether a FalseToken does what it is asked.
-    pub async fn kind(&self, stage: &Stage, kind: bool) -> Result<()> {
-        self.order(stage, &IToken::setKindCall { kind }).await
+    pub async fn forgets(&self, stage: &Stage) -> Result<()> {
+        self.command(stage, &IMeddler::forgetCall {}).await
     }
 
-    /// What a ShrinkingToken takes from whoever receives.
-    pub async fn loses(&self, stage: &Stage, loss: U256) -> Result<()> {
-        self.order(stage, &IToken::setLossCall { loss }).await
+    /// Has it call the executor.
+    pub async fn relay(&self, stage: &Stage, call: &impl SolCall) -> Result<()> {
+        self.call(stage, stage.executor, call.abi_encode()).await
     }
 
-    pub async fn plant(&self, stage: &Stage, holder: Address, spender: Address, amount: U256) -> Result<()> {
-        self.order(stage, &IToken::plantCall { holder, spender, amount }).await
+    /// Has it call anybody.
+    pub async fn call(&self, stage: &Stage, target: Address, data: Vec<u8>) -> Result<()> {
+        self.command(stage, &IMeddler::relayCall { target, data: data.into() }).await
     }
 
-    /// Whose transfers a LyingToken only claims to make.
-    pub async fn lies_to(&self, stage: &Stage, victim: Address) -> Result<()> {
-        self.order(stage, &IToken::setVictimCall { victim }).await
-    }
-
-    async fn order(&self, stage: &Stage, call: &impl SolCall) -> Result<()> {
+    async fn command(&self, stage: &Stage, call: &impl SolCall) -> Result<()> {
         stage.fork.chain.invoke(STRANGER, self.0, call).await?;
         Ok(())
     }
 }
 
-async fn deploy(stage: &Stage, name: &str) -> Result<Address> {
+/// Deploys a double.
+pub async fn deploy(stage: &Stage, name: &str) -> Result<Address> {
+    stage.fork.chain.create(stage.fork.manifest.deployer, code(name, "bytecode")?).await
+}
+
+/// One of the two codes of a double: `bytecode` or `deployedBytecode`.
+pub fn code(name: &str, kind: &str) -> Result<Bytes> {
     let path = compiled()?.join(format!("{name}.json"));
     let text = std::fs::read_to_string(&path).wrap_err_with(|| format!("reading {}", path.display()))?;
     let artifact: serde_json::Value = serde_json::from_str(&text)?;
-    let code = artifact["bytecode"].as_str().ok_or_else(|| eyre!("{} has no bytecode", path.display()))?;
-    stage.fork.chain.create(stage.fork.manifest.deployer, code.parse::<Bytes>()?).await
+    let code = artifact[kind].as_str().ok_or_else(|| eyre!("{} has no {kind}", path.display()))?;
+    Ok(code.parse()?)
 }
 
 /// Where the compiled doubles are. They are made anew when one is missing or older than its source.

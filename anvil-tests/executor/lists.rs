@@ -53,6 +53,19 @@ async fn each_kind_of_address_needs_its_own_role() -> Result<()> {
 /// Puts an address into one place of a plan.
 type Put = fn(&mut Executor::Plan, Address);
 
+/// The places of a plan that take an address with a role.
+pub const PLACES: [(&str, u8, Put); 9] = [
+    ("source", 2, |plan, address| plan.source = address),
+    ("factory", 16, |plan, address| (plan.funding, plan.source) = (1, address)),
+    ("profit token", 32, |plan, address| plan.profitToken = address),
+    ("lender", 2, |plan, address| plan.legs[0].lender = address),
+    ("collateral", 32, |plan, address| plan.legs[0].collateral = address),
+    ("debt", 32, |plan, address| plan.legs[0].debt = address),
+    ("router", EITHER_ROUTER, |plan, address| plan.legs[0].swaps[0].router = address),
+    ("sold", 32, |plan, address| plan.legs[0].swaps[0].tokenIn = address),
+    ("bought", 32, |plan, address| plan.legs[0].swaps[0].tokenOut = address),
+];
+
 /// A listed address of the wrong kind in each place of a plan.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_address_serves_in_a_place_that_is_not_its_own() -> Result<()> {
@@ -60,21 +73,10 @@ async fn no_address_serves_in_a_place_that_is_not_its_own() -> Result<()> {
     stage.liquidatable(&WETH_FOR_USDC, &["v30"]).await?;
     let loan = stage.plain_plan()?;
     let flash = stage.plan(&WETH_FOR_USDC, "v30", Funding::Flash, Form::WithDeadline)?;
-    let places: [(&str, u8, Put); 9] = [
-        ("source", 2, |plan, address| plan.source = address),
-        ("factory", 16, |plan, address| (plan.funding, plan.source) = (1, address)),
-        ("profit token", 32, |plan, address| plan.profitToken = address),
-        ("lender", 2, |plan, address| plan.legs[0].lender = address),
-        ("collateral", 32, |plan, address| plan.legs[0].collateral = address),
-        ("debt", 32, |plan, address| plan.legs[0].debt = address),
-        ("router", EITHER_ROUTER, |plan, address| plan.legs[0].swaps[0].router = address),
-        ("sold", 32, |plan, address| plan.legs[0].swaps[0].tokenIn = address),
-        ("bought", 32, |plan, address| plan.legs[0].swaps[0].tokenOut = address),
-    ];
     let mut suspects: Vec<(Address, u8)> =
         stage.listing.0.iter().map(|(at, role)| (*at, *role as u8)).collect();
     suspects.extend([OPERATOR, OWNER, RECEIVER, STRANGER, stage.executor, Address::ZERO].map(|at| (at, 0)));
-    for (place, bits, put) in places {
+    for (place, bits, put) in PLACES {
         for (account, role) in suspects.iter().filter(|(_, role)| role & bits == 0) {
             let mut plan = if place == "factory" { flash.clone() } else { loan.clone() };
             put(&mut plan, *account);
@@ -119,7 +121,7 @@ async fn the_list_takes_one_role_an_address_and_never_the_receiver_or_itself() -
         }
     }
     stage.refuses("nobody", OWNER, &set(&[Address::ZERO], &[32]), Executor::ZeroAddress {}).await?;
-    let differ = Executor::LengthsDiffer { targets: U256::from(1), bits: U256::from(2) };
+    let differ = Executor::LengthsDiffer { one: U256::from(1), other: U256::from(2) };
     stage.refuses("lengths", OWNER, &set(&[STRANGER], &[1, 2]), differ).await?;
     // One bad row undoes the good ones before it.
     ensure!(stage.send(OWNER, &set(&[STRANGER, RECEIVER], &[32, 32])).await.is_err());

@@ -4,15 +4,28 @@
 mod bounds;
 mod callbacks;
 mod code;
+mod counterparties;
 mod doubles;
+mod invariants;
+mod ledger;
 mod lists;
+mod many;
+mod markets;
 mod mutations;
 mod paths;
 mod pools;
 mod positions;
+mod quirks;
+mod reentry;
+mod replays;
 mod roles;
+mod sandwich;
 mod stage;
+mod strangers;
 mod tokens;
+mod trace;
+mod world;
+mod zoo;
 
 pub use backstop::abi::executor::Executor;
 pub use positions::{Shape, WETH_FOR_USDC};

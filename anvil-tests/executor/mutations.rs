@@ -6,12 +6,13 @@ use alloy::{primitives::U256, sol_types::SolCall};
 use backstop::bed::Rng;
 use eyre::{Result, WrapErr, ensure};
 
+use crate::scenes::seed;
+
 use super::{
     Executor, OPERATOR, Stage, WETH_FOR_USDC,
     positions::{Form, Funding},
 };
 
-const SEED: u64 = 0x7e1e;
 const CALLS: u64 = 400;
 const WORD: usize = 32;
 
@@ -27,18 +28,27 @@ async fn an_edited_call_pays_the_receiver_or_fails() -> Result<()> {
     for (market, funding) in [("v30", Funding::Loan), ("v36", Funding::Flash)] {
         let mut plan = stage.plan(&WETH_FOR_USDC, market, funding, Form::Without)?;
         plan.minProfit = U256::ZERO;
-        plans.push(Executor::executeCall { plan }.abi_encode());
+        plans.push(plan);
     }
-    let mut rng = Rng::new(SEED);
+    let many = Executor::executeManyCall {
+        plans: plans.clone(),
+        most: vec![U256::from(3_000_000); 2],
+        profitToken: plans[0].profitToken,
+        minProfit: U256::ZERO,
+    };
+    let mut calls = vec![many.abi_encode()];
+    calls.extend(plans.into_iter().map(|plan| Executor::executeCall { plan }.abi_encode()));
+    let seed = seed("edited calls", 0x7e1e);
+    let mut rng = Rng::new(seed);
     let mut ran = 0;
     for number in 0..CALLS {
-        let mut data = rng.pick(&plans).clone();
+        let mut data = rng.pick(&calls).clone();
         for _ in 0..rng.between(1, 4) {
             edit(&mut rng, &mut data);
         }
         if stage.ask(OPERATOR, stage.executor, data.clone()).await?.is_ok() {
             ran += 1;
-            check(&stage, data).await.wrap_err_with(|| format!("seed {SEED}, call {number}"))?;
+            check(&stage, data).await.wrap_err_with(|| format!("SEED={seed} call {number}"))?;
         }
     }
     eprintln!("{ran} of {CALLS} edited calls ran");
@@ -47,7 +57,7 @@ async fn an_edited_call_pays_the_receiver_or_fails() -> Result<()> {
 }
 
 /// Overwrites one word with a small number, a small negative one, another word of the call, or noise; or adds a tail.
-fn edit(rng: &mut Rng, data: &mut Vec<u8>) {
+pub fn edit(rng: &mut Rng, data: &mut Vec<u8>) {
     let words = (data.len() - 4) / WORD;
     let at = |word: usize| 4 + word * WORD;
     let place = at(rng.below(words as u64) as usize);

@@ -9,8 +9,9 @@ use eyre::{Result, ensure};
 
 use super::{
     Executor, STRANGER, Stage,
-    doubles::{Spoofer, Token},
+    doubles::Spoofer,
     positions::Form,
+    zoo::{PLAIN, RACE, SILENT, Zoo},
 };
 
 const TIER: u32 = 3000;
@@ -23,7 +24,7 @@ alloy::sol! {
 }
 
 /// A lender of `money` that seizes `money`, and a plan that sells the surplus of it for `wanted`, one for one.
-async fn surplus_sale(stage: &Stage, money: Token, wanted: Token, form: Form) -> Result<Executor::Plan> {
+pub async fn surplus_sale(stage: &Stage, money: Zoo, wanted: Zoo, form: Form) -> Result<Executor::Plan> {
     let lender = Spoofer::deploy(stage).await?;
     stage.set_role(lender.0, 2).await?;
     money.mint(stage, lender.0, U256::from(DEEP)).await?;
@@ -60,7 +61,7 @@ async fn surplus_sale(stage: &Stage, money: Token, wanted: Token, form: Form) ->
 }
 
 /// A pool of the two at one for one.
-async fn pool(stage: &Stage, a: Token, b: Token) -> Result<()> {
+pub async fn pool(stage: &Stage, a: Zoo, b: Zoo) -> Result<()> {
     let manager = stage.fork.manifest.uniswap.position_manager;
     let (token0, token1) = (a.0.min(b.0), a.0.max(b.0));
     let fee = U24::from(TIER);
@@ -98,8 +99,8 @@ async fn pool(stage: &Stage, a: Token, b: Token) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_answers_nothing_is_sold_and_bought_through_both_routers() -> Result<()> {
     let stage = Stage::new().await?;
-    let silent = Token::listed(&stage, "NoReturnToken").await?;
-    let plain = Token::listed(&stage, "ShrinkingToken").await?;
+    let silent = Zoo::listed(&stage, SILENT | RACE).await?;
+    let plain = Zoo::listed(&stage, PLAIN).await?;
     pool(&stage, silent, plain).await?;
     for form in [Form::WithDeadline, Form::Without] {
         for (money, wanted) in [(silent, plain), (plain, silent)] {
@@ -121,8 +122,8 @@ async fn a_token_that_answers_nothing_is_sold_and_bought_through_both_routers() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_counts_what_arrived_and_not_what_the_router_says() -> Result<()> {
     let stage = Stage::new().await?;
-    let money = Token::listed(&stage, "NoReturnToken").await?;
-    let shrinking = Token::listed(&stage, "ShrinkingToken").await?;
+    let money = Zoo::listed(&stage, SILENT | RACE).await?;
+    let shrinking = Zoo::listed(&stage, PLAIN).await?;
     pool(&stage, money, shrinking).await?;
     let mut plan = surplus_sale(&stage, money, shrinking, Form::Without).await?;
     let snapshot = stage.fork.snapshot().await?;
@@ -132,7 +133,7 @@ async fn a_limit_counts_what_arrived_and_not_what_the_router_says() -> Result<()
     let snapshot = stage.fork.snapshot().await?;
     ensure!(stage.run(&plan).await?.profit == limit, "exactly the limit is enough");
     stage.fork.revert(snapshot).await?;
-    shrinking.loses(&stage, U256::from(1)).await?;
+    shrinking.rounds(&stage, -1, 0).await?;
     let below = Executor::BelowLimit { token: shrinking.0, received: limit - U256::from(1), limit };
     stage.refuses_plan("one unit lost on the way", &plan, below).await
 }

@@ -67,6 +67,7 @@ fn table(stage: &Stage) -> Result<Vec<Row>> {
             Executor::executeManyCall::SIGNATURE,
             Executor::executeManyCall {
                 plans: vec![plan.clone()],
+                most: vec![U256::MAX],
                 profitToken: plan.profitToken,
                 minProfit: U256::ZERO,
             }
@@ -214,7 +215,8 @@ async fn a_retired_operator_runs_nothing() -> Result<()> {
     stage.refuses_plan("a retired operator", &stage.plain_plan()?, refusal).await
 }
 
-/// T12: whoever has the operator's key has exactly `execute`, and that sends everything to the receiver.
+/// T12: whoever has the operator's key has exactly `execute` and `executeMany`, and they send everything to the
+/// receiver.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stolen_operator_key_brings_the_thief_nothing() -> Result<()> {
     let stage = Stage::new().await?;

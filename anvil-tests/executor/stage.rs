@@ -30,6 +30,7 @@ alloy::sol! {
     interface Erc20 {
         function allowance(address holder, address spender) external view returns (uint256);
         function balanceOf(address holder) external view returns (uint256);
+        function approve(address spender, uint256 amount) external returns (bool);
         function transfer(address to, uint256 amount) external returns (bool);
     }
 }
@@ -97,6 +98,17 @@ impl Stage {
         self.fork.fund(STRANGER, symbol, amount).await?;
         let gift = Erc20::transferCall { to: self.executor, amount };
         self.fork.chain.invoke(STRANGER, self.token(symbol)?, &gift).await?;
+        Ok(())
+    }
+
+    /// Who builds the next blocks.
+    pub async fn set_builder(&self, builder: Address) -> Result<()> {
+        let _: serde_json::Value = self
+            .fork
+            .provider
+            .raw_request("anvil_setCoinbase".into(), (builder,))
+            .await
+            .wrap_err("coinbase")?;
         Ok(())
     }
 

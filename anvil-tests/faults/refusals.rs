@@ -184,7 +184,7 @@ async fn live_mode_is_refused_unless_everything_is_in_place() -> Result<()> {
         &stand,
         &["run"],
         CONFIGURATION,
-        &["executor.address: the contract at", "is not this version's executor"],
+        &["executor.address: the code at", "and this version's executor", "backstop deploy"],
     )?;
     chain.set_code(executor, code).await?;
 
@@ -192,6 +192,45 @@ async fn live_mode_is_refused_unless_everything_is_in_place() -> Result<()> {
     check(&stand, &["run"], CONFIGURATION, &["another backstop (process", "already runs"])?;
     assert!(daemon.stop()?.success());
     check(&stand, &["deploy --yes"], CONFIGURATION, &["executor.address is already set"])
+}
+
+/// There is something to take all the while.
+#[tokio::test(flavor = "multi_thread")]
+async fn code_whose_hash_is_not_pinned_is_never_called() -> Result<()> {
+    let mut stand = Stand::live().await?;
+    stand.fall().await?;
+    let executor = stand.operator.executor.unwrap_or_default();
+    let ours = stand.command("eth_getCode", json!([executor, "latest"])).await?;
+    let ours: Bytes = serde_json::from_value(ours)?;
+    let mut other = ours.to_vec();
+    if let Some(last) = other.last_mut() {
+        *last ^= 1;
+    }
+    let [our_hash, other_hash] = [keccak256(&ours).to_string(), keccak256(&other).to_string()];
+    let all = ["run", "scan", "doctor", "config check --online"];
+
+    stand.fork.chain.set_code(executor, other.clone().into()).await?;
+    let remedy = "run `backstop deploy` and set executor.address and executor.code_hash";
+    let said = [&other_hash, &our_hash, "this version's executor"];
+    check(&stand, &all, CONFIGURATION, &said)?;
+    check(&stand, &["run", "scan"], CONFIGURATION, &["executor.address: the code at", remedy])?;
+    let mode = stand.operator.environment.len();
+    stand.set("BACKSTOP_MODE", "dry-run");
+    check(&stand, &all, CONFIGURATION, &said)?;
+    stand.operator.environment.truncate(mode);
+
+    stand.set("BACKSTOP_EXECUTOR__CODE_HASH", &our_hash);
+    check(&stand, &all, CONFIGURATION, &said)?;
+    stand.set("BACKSTOP_EXECUTOR__CODE_HASH", &other_hash);
+    let pinned = stand.run(&["scan"])?;
+    ensure!(pinned.code == Some(0), "{}", pinned.stderr);
+    ensure!(pinned.stderr.contains("pins the executor of another version"), "{}", pinned.stderr);
+
+    stand.fork.chain.set_code(executor, ours).await?;
+    let said = [&our_hash, &other_hash, "executor.code_hash pins"];
+    check(&stand, &all, CONFIGURATION, &said)?;
+    stand.edit(&format!("address = \"{executor}\"\n"), "")?;
+    check(&stand, &["deploy --yes"], CONFIGURATION, &["executor.code_hash pins", &our_hash, &other_hash])
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ interface IMoney {
 }
 
 /// A stranger, and, once listed, a lender, factory or flash pool that keeps or breaks its word as `mode` says.
-/// It lends and pays out only what it was given beforehand. Loans cost nothing here.
+/// It lends and pays out only what it was given beforehand. A loan costs `premium`.
 contract Spoofer {
     uint256 public constant HONEST = 0;
     uint256 public constant WRONG_INITIATOR = 1;
@@ -30,12 +30,16 @@ contract Spoofer {
     uint256 public constant BOMB = 9;
     /// Lends and never collects.
     uint256 public constant FORGIVE = 10;
+    /// Tries to collect one unit more than it named.
+    uint256 public constant GREEDY = 11;
 
     uint256 public mode;
     Spoofer public accomplice;
     bytes public payload;
     /// Paid out by `liquidationCall`, in collateral units.
     uint256 public seize;
+    /// Asked for a loan, whatever that is worth.
+    uint256 public premium;
     address public token0;
     address public token1;
 
@@ -47,6 +51,10 @@ contract Spoofer {
 
     function setSeize(uint256 seize_) external {
         seize = seize_;
+    }
+
+    function setPremium(uint256 premium_) external {
+        premium = premium_;
     }
 
     function setPair(address tokenA, address tokenB) external {
@@ -77,17 +85,18 @@ contract Spoofer {
 
     function flashLoanSimple(address to, address token, uint256 amount, bytes calldata data, uint16) external {
         IMoney(token).transfer(to, amount);
-        if (mode == OTHER_DOOR) IVictim(to).uniswapV3FlashCallback(0, 0, data);
+        if (mode == OTHER_DOOR) IVictim(to).uniswapV3FlashCallback(premium, premium, data);
         else _answer(to, _loan(to, token, amount, data));
-        if (mode != NO_CALLBACK && mode != FORGIVE) IMoney(token).transferFrom(to, address(this), amount);
+        if (mode == NO_CALLBACK || mode == FORGIVE) return;
+        IMoney(token).transferFrom(to, address(this), amount + premium + (mode == GREEDY ? 1 : 0));
     }
 
     function flash(address to, uint256 amount0, uint256 amount1, bytes calldata data) external {
         (address token, uint256 amount) = amount0 != 0 ? (token0, amount0) : (token1, amount1);
         IMoney(token).transfer(to, amount);
         bytes memory told = mode == OTHER_DATA ? bytes.concat(data, bytes32(0)) : data;
-        if (mode == OTHER_DOOR) IVictim(to).executeOperation(token, amount, 0, to, data);
-        else _answer(to, abi.encodeCall(IVictim.uniswapV3FlashCallback, (0, 0, told)));
+        if (mode == OTHER_DOOR) IVictim(to).executeOperation(token, amount, premium, to, data);
+        else _answer(to, abi.encodeCall(IVictim.uniswapV3FlashCallback, (premium, premium, told)));
     }
 
     function getPool(address, address, uint24) external view returns (address) {
@@ -102,7 +111,7 @@ contract Spoofer {
         address initiator = mode == WRONG_INITIATOR ? address(this) : to;
         if (mode == OTHER_DATA) data = bytes.concat(data, bytes32(0));
         if (mode == OTHER_AMOUNT) amount += 1;
-        return abi.encodeCall(IVictim.executeOperation, (token, amount, 0, initiator, data));
+        return abi.encodeCall(IVictim.executeOperation, (token, amount, premium, initiator, data));
     }
 
     function _answer(address to, bytes memory callback) private {

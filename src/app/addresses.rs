@@ -7,7 +7,7 @@ use crate::domain::executor::{self, Role};
 use crate::exit::{Exit, ExitExt};
 use crate::io::reader::block;
 use crate::io::rpc::{Doing, Rpc};
-use alloy::primitives::{Address, Bytes};
+use alloy::primitives::{Address, Bytes, keccak256};
 use eyre::Result;
 use serde_json::json;
 
@@ -44,7 +44,9 @@ pub async fn check(config: &Config, need: Need, rpc: &Rpc, head: Head) -> Result
             .await
             .doing("looking at the configured addresses")
             .exit(Exit::Network)?;
-        if let Some(wrong) = wrong(&code, what, address, config.market.chain_id) {
+        let wrong = wrong(&code, what, address, config.market.chain_id);
+        let other = || other_code(config, address, &code).filter(|_| what == What::Executor);
+        if let Some(wrong) = wrong.or_else(|| other().map(|(what, remedy)| format!("{what}: {remedy}"))) {
             mistakes.push(Mistake::new(config.origins.places.get(&key).cloned(), key, wrong));
         } else if what == What::Router {
             standing.router = Role::of_router(&code);
@@ -74,9 +76,27 @@ fn wrong(code: &[u8], what: What, address: Address, chain: u64) -> Option<String
         What::Router if Role::of_router(code).is_none() => Some(format!(
             "{address} is neither Uniswap's SwapRouter nor its SwapRouter02: set it to one of them"
         )),
-        What::Executor if code != executor::code().as_ref() => Some(format!(
-            "the contract at {address} is not this version's executor: run `backstop deploy`, or correct the address"
-        )),
         _ => None,
+    }
+}
+
+/// Why the code found at the executor's address must not be called, and what to do; `None` when it is what the
+/// configuration pins.
+pub fn other_code(config: &Config, address: Address, code: &[u8]) -> Option<(String, &'static str)> {
+    let (found, pinned) = (keccak256(code), config.executor.code_hash);
+    let found_there = format!("the code at {address} has the hash {found}");
+    if found == pinned {
+        None
+    } else if pinned == executor::code_hash() {
+        Some((
+            format!("{found_there}, and this version's executor {pinned}"),
+            "correct the address, or run `backstop deploy` and set executor.address and executor.code_hash to what it \
+             prints",
+        ))
+    } else {
+        Some((
+            format!("{found_there}, and executor.code_hash pins {pinned}"),
+            "set both to what `backstop deploy` printed for this executor, or deploy another",
+        ))
     }
 }

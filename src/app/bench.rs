@@ -2,7 +2,7 @@
 
 use super::wire::Wire;
 use crate::config::Config;
-use crate::domain::executor::{Listing, NOBODY, PLACEHOLDER};
+use crate::domain::executor::{Listing, NOBODY, PLACEHOLDER, code_hash};
 use crate::domain::keeper::Terms;
 use crate::domain::protocols::aave_v3::Market;
 use crate::domain::route::Venue;
@@ -37,6 +37,9 @@ pub async fn bench(config: &Config, wire: &Wire, sender: Option<Address>) -> Res
     let tokens = market.reserves.keys().copied().collect::<Vec<_>>();
     let listing = Listing::new(market.addresses.pool, &venue, router, &tokens);
     let executor = config.executor.address.unwrap_or(PLACEHOLDER);
+    if config.executor.address.is_some() && config.executor.code_hash != code_hash() {
+        tracing::warn!("executor.code_hash pins the executor of another version: what it refuses is skipped");
+    }
     let stage = Stage {
         executor,
         sender: sender.unwrap_or(NOBODY),

@@ -3,6 +3,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "a demonstration tells people how long things took")]
 
+mod stay;
+
 use crate::abi::executor::Executor;
 use crate::bed::assets::DOLLAR;
 use crate::bed::operator::{Custody, Operator, RECEIVER};
@@ -55,28 +57,31 @@ struct Liquidation {
 /// # Errors
 /// When a part of it does not work; nothing is left running.
 pub async fn demo(arguments: &Demo, json: bool) -> Result<()> {
-    let stage =
-        Stage { json, pause: if arguments.fast { Duration::ZERO } else { Duration::from_millis(700) } };
+    let pause = if arguments.fast { Duration::ZERO } else { Duration::from_millis(700) };
+    let stage = Stage { json, pause, acts: if arguments.stay { 3 } else { 6 } };
     let market = match arguments.market() {
         DemoMarket::V30 => "v30",
         DemoMarket::V36 => "v36",
     };
     let folder = Folder::new()?;
     let began = Instant::now();
-    stage.act("1/6", "a local chain with the real Aave V3, Uniswap V3 and Chainlink contracts").await?;
+    stage.act(1, "a local chain with the real Aave V3, Uniswap V3 and Chainlink contracts").await?;
     let bed = Bed::build(Options::default(), |line| out::aside(&format!("      {line}"))).await?;
     stage.tell(&format!("chain A at {}, up and filled in {:.1?}", bed.http(), began.elapsed()))?;
 
-    stage.act("2/6", "a fork of it, which is what the keeper will see").await?;
+    stage.act(2, "a fork of it, which is what the keeper will see").await?;
     let fork = bed.fork().await?;
     stage.tell(&format!("chain B at {}", fork.http()))?;
+    if arguments.stay {
+        return stay::stay(&stage, &fork, market, &folder.0).await;
+    }
 
     let mut operator = Operator::new(&fork, market, &folder.0, &std::env::current_exe()?, Custody::Keystore)?;
-    stage.act("3/6", "the book: borrowers by health factor").await?;
+    stage.act(3, "the book: borrowers by health factor").await?;
     let book = operator.run(&["positions", "--below", "1.15", "-q"])?.expect_ok()?;
     book.lines().take(14).try_for_each(|line| stage.tell(line))?;
 
-    stage.act("4/6", "an operator: keystore, executor contract, live mode").await?;
+    stage.act(4, "an operator: keystore, executor contract, live mode").await?;
     operator.enlist(&fork).await?;
     stage.tell(&format!("operator  {}", operator.address))?;
     stage
@@ -86,7 +91,7 @@ pub async fn demo(arguments: &Demo, json: bool) -> Result<()> {
     daemon.says("ready", Duration::from_secs(60)).await?;
     stage.tell("the keeper runs and waits")?;
 
-    stage.act("5/6", "ether falls, first in the pools, then in the oracle; the keeper liquidates").await?;
+    stage.act(5, "ether falls, first in the pools, then in the oracle; the keeper liquidates").await?;
     let profit_before = fork.balance(RECEIVER, "WETH").await?;
     let mut won = BTreeMap::new();
     for (from, to) in std::iter::once(BEFORE).chain(FALLS).zip(FALLS) {
@@ -95,7 +100,7 @@ pub async fn demo(arguments: &Demo, json: bool) -> Result<()> {
         stage.tell(&format!("ether ${from} -> ${to} in block {fallen}"))?;
         watch(&stage, &fork, &operator, &mut won).await?;
     }
-    stage.act("6/6", "nothing is left that pays").await?;
+    stage.act(6, "nothing is left that pays").await?;
     let won = won.into_values().collect::<Vec<_>>();
     let status = daemon.stop()?;
     ensure!(status.success(), "the keeper ended with {status}");
@@ -248,16 +253,17 @@ fn conclude(stage: &Stage, won: &[Won], received: Wei, began: Instant) -> Result
 struct Stage {
     json: bool,
     pause: Duration,
+    acts: u8,
 }
 
 impl Stage {
-    async fn act(&self, number: &str, title: &str) -> Result<()> {
+    async fn act(&self, number: u8, title: &str) -> Result<()> {
         tokio::time::sleep(self.pause).await;
-        self.say(&format!("{number}  {title}"))
+        self.say(&format!("{number}/{}  {title}", self.acts))
     }
 
     fn tell(&self, line: &str) -> Result<()> {
-        self.say(&format!("      {line}"))
+        self.say(format!("      {line}").trim_end())
     }
 
     fn say(&self, line: &str) -> Result<()> {

@@ -17,7 +17,7 @@ use crate::exit::{Exit, ExitExt};
 use crate::io::journal::{Durable, Errand, Journal};
 use crate::io::out;
 use crate::io::signer::{Policy, Request, Signer};
-use alloy::primitives::{Address, keccak256};
+use alloy::primitives::Address;
 use eyre::{Result, eyre};
 use serde_json::json;
 
@@ -35,6 +35,14 @@ pub async fn deploy(config: &Config, arguments: &Deploy, json: bool) -> Result<(
     if let Some(address) = config.executor.address {
         return Err(eyre!(
             "executor.address is already set to {address}: remove it to deploy another executor"
+        ))
+        .exit(Exit::Configuration);
+    }
+    let ours = executor::code_hash();
+    if config.executor.code_hash != ours {
+        return Err(eyre!(
+            "executor.code_hash pins {}, and this version deploys {ours}: remove it, or set it to this",
+            config.executor.code_hash
         ))
         .exit(Exit::Configuration);
     }
@@ -175,7 +183,7 @@ fn say(
     receiver: Address,
     json: bool,
 ) -> Result<()> {
-    let code_hash = keccak256(executor::code());
+    let code_hash = executor::code_hash();
     let cost = receipt.gas_used.cost(receipt.gas_price);
     if json {
         return out::json(&json!({
@@ -203,5 +211,7 @@ fn say(
     ))?;
     out::line(&format!("code hash  {code_hash}"))?;
     out::line("")?;
-    out::line(&format!("Now set in the configuration:\n\n[executor]\naddress = \"{address}\""))
+    out::line(&format!(
+        "Now set in the configuration:\n\n[executor]\naddress = \"{address}\"\ncode_hash = \"{code_hash}\""
+    ))
 }

@@ -3,14 +3,13 @@
 //! that is signed.
 
 use super::show::native;
-use super::{desk, errand, wire};
+use super::{addresses, desk, errand, wire};
 use crate::abi::erc20::Erc20;
 use crate::abi::executor::Executor;
 use crate::cli::{Sweep, Token};
 use crate::config::{Config, Key};
 use crate::domain::chain::{Head, Read, Receipt};
 use crate::domain::cost::next_base_fee;
-use crate::domain::executor;
 use crate::domain::keeper::Keeper;
 use crate::domain::protocols::aave_v3::Market;
 use crate::domain::units::{FeePerGas, Gas, Net, Wei, show};
@@ -151,9 +150,8 @@ impl Stand {
         let reader = Reader::new(rpc.clone(), config.rpc.batch).await.exit(Exit::Network)?;
         let head = rpc.block("latest").await.exit(Exit::Network)?;
         let code = reader.code(head.block.hash, executor).await.exit(Exit::Network)?;
-        if code.as_ref() != executor::code().as_ref() {
-            return Err(eyre!("the contract at executor.address {executor} is not this version's executor"))
-                .exit(Exit::Configuration);
+        if let Some((what, remedy)) = addresses::other_code(config, executor, &code) {
+            return Err(eyre!("executor.address: {what}: {remedy}")).exit(Exit::Configuration);
         }
         let calls = [Executor::ownerCall {}.abi_encode(), Executor::receiverCall {}.abi_encode()];
         let reads = calls.map(|data| Read { to: executor, data: data.into() });

@@ -7,6 +7,7 @@ use super::{
     Config, Executor, Format, Key, Kind, Level, Log, Market, Mode, Origins, Profit, Route, Rpc, Wallet, keys,
 };
 use crate::domain::cost::FeePolicy;
+use crate::domain::executor;
 use crate::domain::units::Bps;
 use alloy::primitives::Address;
 use secrecy::SecretString;
@@ -174,9 +175,15 @@ impl Reader<'_> {
 
     fn executor(&mut self) -> Option<Executor> {
         let address = self.read("executor.address", values::address);
+        let code_hash = self.read("executor.code_hash", values::hash);
         let owner = self.read("executor.owner", values::address);
         let receiver = self.read("executor.receiver", values::address);
-        Some(Executor { address: address?, owner: owner?, receiver: receiver? })
+        Some(Executor {
+            address: address?,
+            code_hash: code_hash?.unwrap_or_else(executor::code_hash),
+            owner: owner?,
+            receiver: receiver?,
+        })
     }
 
     /// The key that a table names: `wallet` or `owner`.

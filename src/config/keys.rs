@@ -22,6 +22,7 @@ pub(super) const KEYS: &[(&str, Option<&str>)] = &[
     ("markets.*.route.uniswap_v3_router", None),
     ("markets.*.route.wrapped_native", None),
     ("executor.address", Some("")),
+    ("executor.code_hash", Some("")),
     ("executor.owner", Some("")),
     ("executor.receiver", Some("")),
     ("wallet.keystore", Some("")),

@@ -25,7 +25,7 @@ pub use values::{fixed_point, parse_address};
 
 use crate::domain::cost::FeePolicy;
 use crate::domain::units::{Bps, Wei};
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -132,10 +132,12 @@ pub struct Rpc {
 }
 
 /// Our contract, and who it belongs to and pays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Executor {
     /// `None`: not deployed.
     pub address: Option<Address>,
+    /// Of the code that must be there.
+    pub code_hash: B256,
     pub owner: Option<Address>,
     /// Where profits go.
     pub receiver: Option<Address>,

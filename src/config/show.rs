@@ -39,6 +39,7 @@ pub(super) fn shown(sources: &Sources) -> Result<Vec<Shown>, Mistakes> {
             "wallet.private_key" if raw.plain().trim().is_empty() => String::new(),
             "wallet.private_key" => "[set]".to_owned(),
             "market" => config.market.name.clone(),
+            "executor.code_hash" => config.executor.code_hash.to_string(),
             "datadir" => redact(&config.datadir.to_string_lossy()),
             // A URL in the wrong place is a secret all the same.
             _ => redact(&raw.plain()),

@@ -3,7 +3,7 @@
 
 use super::secret::Secret;
 use crate::domain::units::{Bps, FeePerGas, Gas, Wei, show};
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, B256, U256};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -201,6 +201,17 @@ pub fn parse_address(text: &str) -> Result<Address, String> {
         return Err("is an address with a wrong checksum: a letter was changed; copy it again".to_owned());
     }
     Ok(address)
+}
+
+/// The hash of a contract's code. Not shown where it is wrong: it may be a key in the wrong place.
+pub(super) fn hash(raw: &Raw) -> Result<Option<B256>, String> {
+    let Some(text) = text(raw)? else { return Ok(None) };
+    let digits = text.strip_prefix("0x").filter(|digits| digits.len() == 64);
+    let hash = digits.and_then(|digits| digits.parse().ok()).filter(|hash: &B256| !hash.is_zero());
+    hash.map(Some).ok_or_else(|| {
+        "the value (not shown) is not a code hash: write 0x and 64 hex digits, as `backstop deploy` prints them"
+            .to_owned()
+    })
 }
 
 /// A time with its unit, e.g. `"2s"`, within `range`.

@@ -4,7 +4,7 @@
 use super::plan::{Funding, Swap};
 use super::protocol::Outcome;
 use super::route::Venue;
-use super::units::{Amount, Wei};
+use super::units::{Amount, Gas, Wei};
 use crate::abi::executor::Executor;
 use alloy::primitives::{Address, B256, Bytes, U256, address, aliases::U24, keccak256};
 use alloy::sol_types::{SolCall, SolValue};
@@ -96,6 +96,11 @@ pub fn code() -> &'static Bytes {
     &Executor::DEPLOYED_BYTECODE
 }
 
+/// The hash of `code`, as the chain gives it.
+pub fn code_hash() -> B256 {
+    keccak256(code())
+}
+
 /// What `execute` needs to know.
 pub struct Order<'a> {
     pub lender: Address,
@@ -155,9 +160,11 @@ pub fn call_data(plan: Executor::Plan) -> Bytes {
     Executor::executeCall { plan }.abi_encode().into()
 }
 
-/// The call data of `executeMany`: each plan whole or not at all, at least `min_profit` over all.
-pub fn many_data(plans: Vec<Executor::Plan>, profit_token: Address, min_profit: Wei) -> Bytes {
-    let call = Executor::executeManyCall { plans, profitToken: profit_token, minProfit: min_profit.0 };
+/// The call data of `executeMany`: each plan whole or not at all, with at most so much gas; at least `min_profit`
+/// over all.
+pub fn many_data(plans: Vec<(Executor::Plan, Gas)>, profit_token: Address, min_profit: Wei) -> Bytes {
+    let (plans, most) = plans.into_iter().map(|(plan, most)| (plan, U256::from(most.0))).unzip();
+    let call = Executor::executeManyCall { plans, most, profitToken: profit_token, minProfit: min_profit.0 };
     call.abi_encode().into()
 }
 

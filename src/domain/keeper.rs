@@ -270,15 +270,7 @@ impl<P: Protocol> Keeper<P> {
             out.push(Effect::Read { at: head.block, reads });
             return Ok(());
         }
-        self.report.skips.extend(refused.into_iter().map(|(pair, refusal)| Skip {
-            account: pair.account,
-            health: Some(pair.health),
-            reason: refusal.reason,
-            debt_asset: Some(pair.debt_asset),
-            collateral_asset: Some(pair.collateral_asset),
-            repay: refusal.repay,
-            net: refusal.net,
-        }));
+        self.report.skips.extend(refused.into_iter().map(|(pair, refusal)| refusal.skip(&pair)));
         self.propose(drafts, out);
         Ok(())
     }

@@ -6,7 +6,7 @@ mod deal;
 
 use deal::{Deal, Path};
 
-use super::plan::{Draft, Funding, Reason};
+use super::plan::{Draft, Funding, Reason, Skip};
 use super::prices::Moment;
 use super::protocol::{Opportunity, Outcome, Protocol};
 use super::route::{Knowledge, Known, Pair, TIERS, Venue};
@@ -49,8 +49,21 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn bare(reason: Reason) -> Self {
+    pub fn bare(reason: Reason) -> Self {
         Self { reason, repay: None, net: None }
+    }
+
+    /// Told of the pair it is about.
+    pub fn skip(self, pair: &Opportunity) -> Skip {
+        Skip {
+            account: pair.account,
+            health: Some(pair.health),
+            reason: self.reason,
+            debt_asset: Some(pair.debt_asset),
+            collateral_asset: Some(pair.collateral_asset),
+            repay: self.repay,
+            net: self.net,
+        }
     }
 
     /// Of several refusals the one nearest to a plan is told: what loses least, else what came furthest.

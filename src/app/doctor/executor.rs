@@ -3,13 +3,14 @@
 use super::node::Node;
 use super::report::Report;
 use crate::abi::executor::Executor;
+use crate::app::addresses;
 use crate::config::{Config, Mode};
 use crate::domain::chain::Read;
-use crate::domain::executor::{Listing, Role, code};
+use crate::domain::executor::{Listing, Role, code_hash};
 use crate::domain::protocols::aave_v3::Market;
 use crate::domain::route::Venue;
 use crate::exit::{Exit, line};
-use alloy::primitives::{Address, U256, keccak256};
+use alloy::primitives::{Address, U256};
 use alloy::sol_types::{SolCall, SolValue};
 
 pub async fn look(
@@ -44,11 +45,22 @@ pub async fn look(
         Ok(found) if found.is_empty() => {
             return report.fail("executor", Exit::Configuration, format!("no code at {address}"), remedy);
         }
-        Ok(found) if found != *code() => {
-            let what = format!("the code at {address} is not this version's executor");
-            return report.fail("executor", Exit::Configuration, what, remedy);
+        Ok(found) => {
+            if let Some((what, remedy)) = addresses::other_code(config, address, &found) {
+                return report.fail("executor", Exit::Configuration, what, remedy);
+            }
         }
-        Ok(_) => report.ok("executor", format!("{address}  code {}", keccak256(code()))),
+    }
+    let pinned = config.executor.code_hash;
+    if pinned == code_hash() {
+        report.ok("executor", format!("{address}  code {pinned}"));
+    } else {
+        let what = format!("{address}  code {pinned}, as pinned, and not this version's {}", code_hash());
+        report.warn(
+            "executor",
+            what,
+            "deploy this version's, unless you know that this one takes the same calls",
+        );
     }
     people(config, node, address, key, report).await;
     lists(config, node, market, address, report).await;

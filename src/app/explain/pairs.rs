@@ -15,7 +15,7 @@ use crate::domain::prices::Moment;
 use crate::domain::protocol::{Opportunity, Protocol};
 use crate::domain::refusal::refusal;
 use crate::domain::route::Known;
-use crate::domain::size::{Scope, best};
+use crate::domain::size::{Refusal, Scope, best};
 use crate::exit::{Exit, ExitExt};
 use crate::io::simulate;
 use alloy::primitives::{Address, Bytes, U256};
@@ -48,8 +48,8 @@ pub enum Ending {
 /// When the node fails.
 pub async fn prospects(wire: &Wire, bench: Option<&Bench>, account: Address) -> Result<Vec<Prospect>> {
     let market = &wire.keeper.market;
-    let timestamp = wire.head.block.timestamp.saturating_add(1);
-    let when = Moment { timestamp, prices: market.prices() };
+    // As `scan` judges: at the earliest second the next block can have.
+    let when = Moment { timestamp: wire.head.block.timestamp, prices: market.prices() };
     let Ok(pairings) = market.pairings(account, &when) else { return Ok(vec![]) };
     let mut found = Vec::new();
     for pairing in pairings {
@@ -57,11 +57,8 @@ pub async fn prospects(wire: &Wire, bench: Option<&Bench>, account: Address) -> 
             (None, _) => (Ending::Illegal, None),
             (Some(_), None) => (Ending::Unpriced, None),
             (Some(opportunity), Some(bench)) => match draft(wire, bench, &when, opportunity).await? {
-                Ok(draft) => tried(wire, bench, timestamp, draft).await?,
-                Err(reason) => {
-                    let skip = Skip::bare(account, Some(opportunity.health), reason);
-                    (Ending::Skipped(Box::new(skip)), None)
-                }
+                Ok(draft) => tried(wire, bench, draft).await?,
+                Err(refusal) => (Ending::Skipped(Box::new(refusal.skip(opportunity))), None),
             },
         };
         let call = bare_call(market.addresses.pool, &pairing, account);
@@ -82,7 +79,7 @@ async fn draft(
     bench: &Bench,
     when: &Moment<'_>,
     opportunity: &Opportunity,
-) -> Result<Result<Draft, Reason>> {
+) -> Result<Result<Draft, Refusal>> {
     let terms = &bench.terms;
     let scope = Scope {
         protocol: &wire.keeper.market,
@@ -95,17 +92,12 @@ async fn draft(
     let pairs = std::slice::from_ref(opportunity);
     let found = answered(&wire.reader, wire.head.block, &terms.venue, |known| best(&scope, pairs, known));
     Ok(match found.await? {
-        Known::Yes(found) => found.map_err(|(_, refusal)| refusal.reason),
-        Known::No | Known::NotYet => Err(Reason::NoRoute),
+        Known::Yes(found) => found.map_err(|(_, refusal)| refusal),
+        Known::No | Known::NotYet => Err(Refusal::bare(Reason::NoRoute)),
     })
 }
 
-async fn tried(
-    wire: &Wire,
-    bench: &Bench,
-    timestamp: u64,
-    draft: Draft,
-) -> Result<(Ending, Option<Proposal>)> {
+async fn tried(wire: &Wire, bench: &Bench, draft: Draft) -> Result<(Ending, Option<Proposal>)> {
     let base_fee = next_base_fee(&wire.head);
     let proposal = match propose(draft.clone(), &bench.terms, &wire.head) {
         Ok(proposal) => proposal,
@@ -114,6 +106,8 @@ async fn tried(
             return Ok((Ending::Skipped(Box::new(skip)), None));
         }
     };
+    // No block can be simulated at its parent's second.
+    let timestamp = wire.head.block.timestamp.saturating_add(1);
     let when = simulate::Moment { at: wire.head, timestamp, base_fee };
     let call = Call { to: proposal.to, data: proposal.data.clone() };
     let trials = bench.simulator.attempt_all(&when, &[call]).await.exit(Exit::Network)?;

@@ -5,9 +5,10 @@ use super::weigh::{propose, weigh};
 use super::{Effect, Halt, Keeper, Phase};
 use crate::domain::chain::Head;
 use crate::domain::cost::next_base_fee;
-use crate::domain::pack::{self, Rehearsed};
+use crate::domain::pack::{self, Step};
 use crate::domain::plan::{Call, Draft, Plan, Submission, Trial};
 use crate::domain::protocol::Protocol;
+use crate::domain::units::{Net, Wei};
 
 impl<P: Protocol> Keeper<P> {
     /// Turns drafts into exact calls and has them tried.
@@ -46,32 +47,36 @@ impl<P: Protocol> Keeper<P> {
                 self.report.plans.sort_by_key(|plan| std::cmp::Reverse(plan.net));
                 self.finish(out);
             }
-            Phase::Rehearsing(plans) => match pack::weigh(plans, &trials, &head, terms) {
-                Rehearsed::Ready(plans, call) => {
-                    self.phase = Phase::Proving(plans, call.clone());
-                    self.attempt(head, vec![call], false, out);
-                }
-                Rehearsed::Again(plans) => self.rehearse(head, plans, out),
-                Rehearsed::Alone => self.submit_best(out),
-            },
+            Phase::Rehearsing(plans) => {
+                let step = pack::weigh(plans, &trials, &head, terms);
+                self.pack(head, step, out);
+            }
             Phase::Proving(plans, call) => {
-                let proven =
-                    trials.first().and_then(|trial| pack::submission(plans, call, trial, &head, terms));
-                match proven {
-                    Some(submission) => self.submit(submission, out),
-                    None => self.submit_best(out),
-                }
+                let trial = trials.first().ok_or(Halt::Unasked)?;
+                let alone = self.ready().first().map_or(Net::Gain(Wei::ZERO), |plan| plan.net);
+                let step = pack::prove(plans, call, trial, &head, terms, alone);
+                self.pack(head, step, out);
             }
             _ => return Err(Halt::Unasked),
         }
         Ok(())
     }
 
-    fn rehearse(&mut self, head: Head, plans: Vec<Plan>, out: &mut Vec<Effect>) {
+    fn pack(&mut self, head: Head, step: Step, out: &mut Vec<Effect>) {
         let Some(terms) = &self.terms else { return };
-        let calls = pack::rehearsal(&plans, terms);
-        self.phase = Phase::Rehearsing(plans);
-        self.attempt(head, calls, true, out);
+        match step {
+            Step::Rehearse(plans) => {
+                let calls = pack::rehearsal(&plans, terms);
+                self.phase = Phase::Rehearsing(plans);
+                self.attempt(head, calls, true, out);
+            }
+            Step::Prove(plans, call) => {
+                self.phase = Phase::Proving(plans, call.clone());
+                self.attempt(head, vec![call], false, out);
+            }
+            Step::Send(submission) => self.submit(*submission, out),
+            Step::Alone => self.submit_best(out),
+        }
     }
 
     /// Closes the head: in live mode with a free lane the plans go on to be packed, or the only one to be sent.
@@ -81,9 +86,8 @@ impl<P: Protocol> Keeper<P> {
         if !terms.live || self.flight.is_some() {
             return;
         }
-        let ready = self.ready();
-        let chosen = if terms.bundles { pack::choose(ready, &head, &terms.fees) } else { vec![] };
-        if chosen.len() > 1 { self.rehearse(head, chosen, out) } else { self.submit_best(out) }
+        let step = if terms.bundles { pack::choose(self.ready(), &head, &terms.fees) } else { Step::Alone };
+        self.pack(head, step, out);
     }
 
     /// The plans whose accounts are not left alone after a failure.
