@@ -191,6 +191,15 @@ pub mod uniswap {
             function getPool(address tokenA, address tokenB, uint24 fee) external view returns (address);
         }
 
+        /// What comes first in the pool's longer answers.
+        interface Pool {
+            function slot0() external view returns (uint160 sqrtPriceX96, int24 tick);
+            function liquidity() external view returns (uint128);
+            function tickSpacing() external view returns (int24);
+            function tickBitmap(int16 word) external view returns (uint256);
+            function ticks(int24 tick) external view returns (uint128 gross, int128 net);
+        }
+
         struct ExactInput {
             address tokenIn;
             address tokenOut;
@@ -199,19 +208,9 @@ pub mod uniswap {
             uint160 sqrtPriceLimitX96;
         }
 
-        struct ExactOutput {
-            address tokenIn;
-            address tokenOut;
-            uint256 amount;
-            uint24 fee;
-            uint160 sqrtPriceLimitX96;
-        }
-
         interface QuoterV2 {
             function quoteExactInputSingle(ExactInput params) external returns (
                 uint256 amountOut, uint160 sqrtPriceX96After, uint32 ticksCrossed, uint256 gasEstimate);
-            function quoteExactOutputSingle(ExactOutput params) external returns (
-                uint256 amountIn, uint160 sqrtPriceX96After, uint32 ticksCrossed, uint256 gasEstimate);
         }
     }
 }

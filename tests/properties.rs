@@ -2,6 +2,7 @@
 
 pub mod dice;
 mod liquidations;
+mod pools;
 
 use alloy::primitives::{B256, U256, U512};
 use backstop::domain::chain::{BlockRef, Head};

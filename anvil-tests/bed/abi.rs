@@ -111,6 +111,15 @@ sol! {
     interface SwapRouter {
         function exactInputSingle(SwapParams calldata params) external payable returns (uint256 amountOut);
     }
+
+    interface V2Factory {
+        function createPair(address a, address b) external returns (address pair);
+        function getPair(address a, address b) external view returns (address pair);
+    }
+
+    interface V2Pair {
+        function mint(address to) external returns (uint256 liquidity);
+    }
 }
 
 /// The configurator of V3.0, where it differs.

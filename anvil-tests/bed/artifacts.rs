@@ -18,6 +18,8 @@ pub const AAVE_V30: &str = "@aave/core-v3/artifacts/contracts";
 pub const UNISWAP_CORE: &str = "@uniswap/v3-core/artifacts/contracts";
 pub const UNISWAP_PERIPHERY: &str = "@uniswap/v3-periphery/artifacts/contracts";
 pub const UNISWAP_ROUTERS: &str = "@uniswap/swap-router-contracts/artifacts/contracts";
+pub const UNISWAP_V2_CORE: &str = "@uniswap/v2-core/build";
+pub const UNISWAP_V2_PERIPHERY: &str = "@uniswap/v2-periphery/build";
 
 /// Where the library `name` lies; the key is the bare name, which is unique within a protocol.
 pub type Libraries = BTreeMap<&'static str, Address>;
@@ -74,6 +76,11 @@ impl Artifacts {
     pub fn packaged(&self, package: &str, file: &str) -> PathBuf {
         let name = file.rsplit('/').next().unwrap_or(file);
         self.modules.join(package).join(format!("{file}.sol")).join(format!("{name}.json"))
+    }
+
+    /// A contract of a package that keeps all its contracts in one folder, as waffle does.
+    pub fn flat(&self, package: &str, name: &str) -> PathBuf {
+        self.modules.join(package).join(format!("{name}.json"))
     }
 }
 

@@ -57,7 +57,7 @@ pub async fn build(options: &Options, progress: &mut dyn FnMut(&str)) -> Result<
     ensure!(accounts.len() >= 3, "anvil has {} accounts of its own, three are needed", accounts.len());
     let deployer = Deployer { chain, artifacts, from: accounts[0] };
 
-    progress("deploying tokens, price feeds and Uniswap V3");
+    progress("deploying tokens, price feeds and Uniswap");
     let mut manifest = foundation(&deployer, accounts[1], accounts[2]).await?;
     if options.multicall {
         place_multicall(&deployer).await?;
@@ -129,7 +129,7 @@ async fn foundation(deployer: &Deployer, submitter: Address, market_maker: Addre
 /// Gives the market maker his tokens and approvals, and the deployer WETH to hand out.
 async fn stock(chain: &Chain, manifest: &Manifest) -> Result<()> {
     let Manifest { deployer, market_maker, .. } = *manifest;
-    let Uniswap { router, position_manager, .. } = manifest.uniswap;
+    let Uniswap { router, position_manager, v2_router, .. } = manifest.uniswap;
     for asset in &ASSETS {
         let token = manifest.token(asset.symbol)?.address;
         let stable = asset.price == DOLLAR;
@@ -143,7 +143,7 @@ async fn stock(chain: &Chain, manifest: &Manifest) -> Result<()> {
         } else {
             chain.invoke(deployer, token, &Erc20::mintCall { to: market_maker, amount }).await?;
         }
-        for spender in [router, position_manager] {
+        for spender in [router, position_manager, v2_router] {
             chain.invoke(market_maker, token, &Erc20::approveCall { spender, amount: U256::MAX }).await?;
         }
     }

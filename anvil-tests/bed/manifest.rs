@@ -68,6 +68,9 @@ pub struct Uniswap {
     pub router02: Address,
     pub position_manager: Address,
     pub pools: Vec<Pool>,
+    /// Uniswap V2, without pairs: scenes make those they want.
+    pub v2_factory: Address,
+    pub v2_router: Address,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
-//! The test bed: the real contracts of Aave V3.0, Aave V3.6, Uniswap V3 and Chainlink on a local chain, with people in
-//! both markets. Chain A carries it; every test and demonstration works on its own fork of A, which is up in a quarter
+//! The test bed: the real contracts of Aave V3.0, Aave V3.6, Uniswap and Chainlink on a local chain, with people in both
+//! markets. Chain A carries it; every test and demonstration works on its own fork of A, which is up in a quarter
 //! of a second and changes nothing on A.
 //!
 //! ```no_run
@@ -37,7 +37,8 @@ pub mod manifest;
 pub mod operator;
 pub mod rng;
 pub mod scene;
-mod uniswap;
+pub mod uniswap;
+pub mod uniswap_v2;
 
 use std::{
     ops::Deref,

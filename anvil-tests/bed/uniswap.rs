@@ -16,6 +16,7 @@ use super::{
     assets::{Asset, DOLLAR},
     chain::Chain,
     manifest::{Manifest, Pool, Uniswap},
+    uniswap_v2,
 };
 
 /// One pool to make. Liquidity over the full range, so that it never runs out however far a scene moves the price.
@@ -71,10 +72,11 @@ pub async fn deploy(deployer: &Deployer, wrapped_native: Address) -> Result<Unis
         deployer.packaged((UNISWAP_PERIPHERY, "SwapRouter"), &none, pair.abi_encode_params()).await?;
     let quoter =
         deployer.packaged((UNISWAP_PERIPHERY, "lens/QuoterV2"), &none, pair.abi_encode_params()).await?;
-    // The first argument is Uniswap V2's factory, which is not here.
-    let both = (Address::ZERO, factory, position_manager, wrapped_native).abi_encode_params();
+    let (v2_factory, v2_router) = uniswap_v2::deploy(deployer, wrapped_native).await?;
+    let both = (v2_factory, factory, position_manager, wrapped_native).abi_encode_params();
     let router02 = deployer.packaged((UNISWAP_ROUTERS, "SwapRouter02"), &none, both).await?;
-    Ok(Uniswap { factory, quoter, router, router02, position_manager, pools: vec![] })
+    let pools = vec![];
+    Ok(Uniswap { factory, quoter, router, router02, position_manager, pools, v2_factory, v2_router })
 }
 
 /// Makes the pools at the assets' own prices with the market maker's tokens, which must be approved already.
@@ -90,27 +92,47 @@ pub async fn create_pools(chain: &Chain, manifest: &Manifest) -> Result<Vec<Pool
 }
 
 async fn create_pool(chain: &Chain, manifest: &Manifest, plan: &Plan) -> Result<Address> {
-    let [a, b] = [Asset::named(plan.tokens[0])?, Asset::named(plan.tokens[1])?];
+    let pool = open(chain, manifest, plan.tokens, plan.fee).await?;
+    let spacing = spacing_of(plan.fee);
+    let edge = LAST_TICK / spacing * spacing;
+    provide(chain, manifest, (plan.tokens, plan.fee), (-edge, edge), plan.dollars).await?;
+    Ok(pool)
+}
+
+/// Makes a pool at the assets' own prices, without liquidity, unless it is there.
+pub async fn open(chain: &Chain, manifest: &Manifest, tokens: [&str; 2], fee: u32) -> Result<Address> {
+    let [a, b] = [Asset::named(tokens[0])?, Asset::named(tokens[1])?];
     let ([first, second], [token0, token1]) = sorted(manifest, a, b)?;
-    let fee = U24::from(plan.fee);
-    let manager = manifest.uniswap.position_manager;
+    let fee = U24::from(fee);
     let create = PositionManager::createAndInitializePoolIfNecessaryCall {
         token0,
         token1,
         fee,
         sqrtPriceX96: sqrt_price((first, first.price), (second, second.price))?,
     };
-    chain.invoke(manifest.market_maker, manager, &create).await?;
-    let spacing = spacing_of(plan.fee);
-    let edge = LAST_TICK / spacing * spacing;
-    let dollars = u128::from(plan.dollars) * u128::from(DOLLAR);
+    chain.invoke(manifest.market_maker, manifest.uniswap.position_manager, &create).await?;
+    let get = UniswapFactory::getPoolCall { a: token0, b: token1, fee };
+    chain.read(manifest.uniswap.factory, &get).await
+}
+
+/// The market maker's liquidity between two ticks: at most so many whole dollars on each side.
+pub async fn provide(
+    chain: &Chain,
+    manifest: &Manifest,
+    (tokens, fee): ([&str; 2], u32),
+    (low, high): (i32, i32),
+    dollars: u64,
+) -> Result<()> {
+    let [a, b] = [Asset::named(tokens[0])?, Asset::named(tokens[1])?];
+    let ([first, second], [token0, token1]) = sorted(manifest, a, b)?;
+    let dollars = u128::from(dollars) * u128::from(DOLLAR);
     let mint = PositionManager::mintCall {
         params: MintParams {
             token0,
             token1,
-            fee,
-            tickLower: I24::try_from(-edge).wrap_err("tick")?,
-            tickUpper: I24::try_from(edge).wrap_err("tick")?,
+            fee: U24::from(fee),
+            tickLower: I24::try_from(low).wrap_err("tick")?,
+            tickUpper: I24::try_from(high).wrap_err("tick")?,
             amount0Desired: first.worth(dollars, first.price),
             amount1Desired: second.worth(dollars, second.price),
             amount0Min: U256::ZERO,
@@ -119,9 +141,8 @@ async fn create_pool(chain: &Chain, manifest: &Manifest, plan: &Plan) -> Result<
             deadline: U256::MAX,
         },
     };
-    chain.invoke(manifest.market_maker, manager, &mint).await?;
-    let get = UniswapFactory::getPoolCall { a: token0, b: token1, fee };
-    chain.read(manifest.uniswap.factory, &get).await
+    chain.invoke(manifest.market_maker, manifest.uniswap.position_manager, &mint).await?;
+    Ok(())
 }
 
 /// Swaps in a pool until `a` is worth `price_a` and `b` is worth `price_b` there (dollars, 8 decimals).
@@ -186,7 +207,7 @@ pub fn find<'a>(manifest: &'a Manifest, a: &str, b: &str, fee: u32) -> Result<&'
 }
 
 /// Uniswap's order of two tokens: by address.
-fn sorted(
+pub(super) fn sorted(
     manifest: &Manifest,
     a: &'static Asset,
     b: &'static Asset,

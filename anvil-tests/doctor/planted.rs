@@ -5,7 +5,10 @@ use std::fs;
 use alloy::primitives::{Address, B256, Bytes, U256, address, keccak256};
 use alloy::sol_types::SolCall;
 use backstop::{
-    abi::aave::{Pool, Token},
+    abi::{
+        aave::{Pool, Token},
+        uniswap::QuoterV2,
+    },
     bed::Fork,
     domain::executor::role_slot,
     io::datadir::DataDir,
@@ -103,6 +106,9 @@ async fn faults_of_the_market_and_its_routes() -> Result<()> {
     with(&mut stand, "markets.v36.route.uniswap_v3_quoter", &NOBODY.to_string(), |stand| {
         check(stand, "no quoter", ("fail", "routes.quoter"), "there is no contract at", 3)
     })?;
+    with(&mut stand, "markets.v36.route.uniswap_v3_quoter", &usdc.to_string(), |stand| {
+        check(stand, "another quoter", ("fail", "routes.quoter"), "does not answer as Uniswap's QuoterV2", 3)
+    })?;
     let before = stand.operator.environment.clone();
     stand.set("BACKSTOP_MARKETS__V36__ROUTE__UNISWAP_V3_ROUTER", &usdc.to_string());
     stand.set("BACKSTOP_EXECUTOR__ADDRESS", &NOBODY.to_string());
@@ -119,6 +125,11 @@ async fn faults_of_the_market_and_its_routes() -> Result<()> {
     let token = stand.fork.a_token("v36", "DAI").await?;
     lie(&stand.fork, token, Token::ATOKEN_REVISIONCall::SELECTOR).await?;
     check(&stand, "unknown token code", ("warn", "market.tokens"), "the token code of DAI", 0)?;
+    stand.fork.chain.revert(snapshot).await?;
+    let snapshot = stand.fork.chain.snapshot().await?;
+    let quoter = stand.fork.manifest.uniswap.quoter;
+    lie(&stand.fork, quoter, QuoterV2::quoteExactInputSingleCall::SELECTOR).await?;
+    check(&stand, "pools of another kind", ("fail", "routes.quoter"), "the quoter says 99 of a sale of", 3)?;
     stand.fork.chain.revert(snapshot).await?;
     let wbtc = stand.fork.manifest.uniswap.pools.iter().filter(|pool| pool.tokens.contains(&"WBTC".into()));
     for pool in wbtc.map(|pool| pool.address).collect::<Vec<_>>() {

@@ -17,7 +17,7 @@ use eyre::{Result, WrapErr, ensure};
 
 use super::stand::{Leg, Opportunity, Stand};
 
-const MULTICALL: Address = address!("0xcA11bde05977b3631167028862bE2a173976CA11");
+pub const MULTICALL: Address = address!("0xcA11bde05977b3631167028862bE2a173976CA11");
 
 alloy::sol! {
     function balanceOf(address owner) external view returns (uint256);

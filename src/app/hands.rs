@@ -50,12 +50,8 @@ pub async fn drive<P: Protocol>(keeper: &mut Keeper<P>, input: Input, hands: &mu
 impl Hands<'_> {
     async fn perform(&mut self, effect: Effect) -> Result<Option<Input>> {
         match effect {
-            Effect::Read { at, reads, apart } => {
-                let answers = if apart {
-                    self.reader.answers_apart(at.hash, &reads).await
-                } else {
-                    self.reader.answers(at.hash, &reads).await
-                };
+            Effect::Read { at, reads } => {
+                let answers = self.reader.answers(at.hash, &reads).await;
                 Ok(Some(Input::Answers(answers.exit(Exit::Network)?)))
             }
             Effect::Try { at, timestamp, base_fee, calls, in_sequence } => {

@@ -14,6 +14,7 @@ pub mod falls;
 pub mod hands;
 pub mod history;
 pub mod index;
+pub mod inquiry;
 pub mod log;
 pub mod markets;
 pub mod observe;

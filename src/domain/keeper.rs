@@ -2,8 +2,8 @@
 //! run, `scan` and the tests drive this same function with different hands.
 //!
 //! A head arrives with its logs; reads make the market true at that block; accounts are judged at the next
-//! block's time; each opportunity is sized against real quotes; what pays is tried; what passed is submitted
-//! when the lane is free.
+//! block's time; each opportunity is sized against the pools as they are at that block; what pays is tried; what
+//! passed is submitted when the lane is free.
 
 mod facts;
 mod flight;
@@ -24,7 +24,7 @@ use super::size::{Scope, best};
 use alloy::primitives::{Address, B256};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Rounds of reads or quotes after which something is wrong.
+/// Rounds of questions after which something is wrong.
 const MOST_ROUNDS: u32 = 64;
 /// Heads whose logs are kept, to mark again what a replaced block had changed.
 const REMEMBERED: usize = 256;
@@ -179,7 +179,7 @@ impl<P: Protocol> Keeper<P> {
         }
         self.count_round(head)?;
         self.phase = Phase::Settling;
-        out.push(Effect::Read { at: head.block, reads, apart: false });
+        out.push(Effect::Read { at: head.block, reads });
         Ok(())
     }
 
@@ -268,7 +268,7 @@ impl<P: Protocol> Keeper<P> {
                 *asked = missing;
             }
             self.count_round(head)?;
-            out.push(Effect::Read { at: head.block, reads, apart: true });
+            out.push(Effect::Read { at: head.block, reads });
             return Ok(());
         }
         self.report.skips.extend(refused.into_iter().map(|(pair, refusal)| refusal.skip(&pair)));

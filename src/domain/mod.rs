@@ -1,5 +1,6 @@
 //! The deciding part. Pure: no async, no I/O, no clock, no logging, no globals.
 
+pub mod amm;
 pub mod chain;
 pub mod cost;
 pub mod executor;

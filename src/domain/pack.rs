@@ -12,7 +12,7 @@ use crate::abi::executor::Executor;
 use alloy::primitives::U256;
 use std::cmp::Reverse;
 
-/// How much worse than its quote a swap may be when others go before it. What a leg must bring is held by its own
+/// How much worse than alone a swap may be when others go before it. What a leg must bring is held by its own
 /// least profit, which is taken from the rehearsal.
 const ROOM: Bps = Bps(1_000);
 /// What a leg takes in the transaction of others, of what it takes by itself: the call is paid once, and what they

@@ -27,7 +27,7 @@ pub struct Swap {
     pub limit: Amount,
 }
 
-/// A liquidation as it would be executed, priced by quotes.
+/// A liquidation as it would be executed, at the pools' prices of one block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
     pub account: Address,
@@ -44,7 +44,7 @@ pub struct Draft {
     /// Tokens from the collateral to the debt, and the tiers between them.
     pub route: Vec<Address>,
     pub tiers: Vec<u32>,
-    /// Wrapped native coin left over after everything but gas, by the quotes.
+    /// Wrapped native coin left over after everything but gas, by the pools' arithmetic.
     pub gross: Wei,
     /// Expected gas, before it was simulated.
     pub gas: Gas,

@@ -1,6 +1,6 @@
 //! How much to repay, through which pools: the search for the draft that leaves most. It is one function of
 //! what is known; what it needs and does not know it notes as questions, and it is called again with the
-//! answers. Outcomes come from the protocol's arithmetic, proceeds from real quotes, nothing from a model.
+//! answers. Outcomes come from the protocol's arithmetic, proceeds from the pools' own, nothing from a model.
 
 mod deal;
 
@@ -247,10 +247,23 @@ fn price<P: Protocol>(
         Ok(borrowed) => borrowed,
         Err(reason) => return Known::Yes(Err(Refusal::bare(reason))),
     };
+    let deal = |missing: Amount, locked: Option<Address>| Deal {
+        collateral: opportunity.collateral_asset,
+        debt: opportunity.debt_asset,
+        native: scope.venue.wrapped_native,
+        seized,
+        missing,
+        slippage: scope.slippage,
+        locked,
+    };
     let (funding, premium) = match fund(scope, opportunity, &outcome_of_all, borrowed, knowledge) {
         Known::Yes(terms) => terms,
         Known::No => return Known::Yes(Err(Refusal::bare(Reason::NoFunding))),
-        Known::NotYet => return Known::NotYet,
+        Known::NotYet => {
+            // What the swaps need to know is asked in the same round.
+            let _ = deal(repaid, None).best_path(knowledge, |path| Net::Gain(path.left));
+            return Known::NotYet;
+        }
     };
     let Ok(missing) = repaid.plus(premium) else {
         return Known::Yes(Err(Refusal::bare(Reason::Overflow)));
@@ -278,16 +291,7 @@ fn price<P: Protocol>(
             swaps: path.swaps,
         }
     };
-    let deal = Deal {
-        collateral: opportunity.collateral_asset,
-        debt: opportunity.debt_asset,
-        native: scope.venue.wrapped_native,
-        seized,
-        missing,
-        slippage: scope.slippage,
-        locked,
-    };
-    match deal.best_path(knowledge, |path| scope.net(&draft(path.clone()))) {
+    match deal(missing, locked).best_path(knowledge, |path| scope.net(&draft(path.clone()))) {
         Known::Yes(Ok(path)) => Known::Yes(Ok(draft(path))),
         Known::Yes(Err(poor)) => {
             // What is missing, and the gas of the cheapest call there is.

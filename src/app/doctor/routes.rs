@@ -2,11 +2,11 @@
 
 use super::node::Node;
 use super::report::Report;
+use crate::app::inquiry::answered;
 use crate::config::{Config, Mode, Route};
-use crate::domain::chain::Read;
 use crate::domain::executor::Role;
 use crate::domain::protocols::aave_v3::{Market, state::Reserve};
-use crate::domain::route::{Pair, Question, TIERS, Venue, address_in};
+use crate::domain::route::{Knowledge, Known, Venue};
 use crate::domain::units::{Amount, Round, mul_div};
 use crate::exit::{Exit, line};
 use alloy::primitives::{Address, U256};
@@ -79,6 +79,8 @@ async fn pools(venue: &Venue, node: &Node, market: &Market, report: &mut Report)
     let seizable =
         market.reserves.values().filter(|reserve| can_be_seized(market, reserve)).collect::<Vec<_>>();
     let mut bad = Vec::new();
+    let mut odd = None;
+    let mut asked = 0_usize;
     for reserve in &seizable {
         if reserve.asset == native {
             continue;
@@ -86,20 +88,29 @@ async fn pools(venue: &Venue, node: &Node, market: &Market, report: &mut Report)
         let others =
             market.reserves.keys().copied().filter(|asset| *asset != reserve.asset && *asset != native);
         let mut best = sold(venue, node, market, reserve, &[native]).await?;
-        if !is_deep(best) {
+        if !best.as_ref().is_some_and(Sale::is_deep) {
             let others = others.collect::<Vec<_>>();
-            best = best.max(sold(venue, node, market, reserve, &others).await?);
+            let other = sold(venue, node, market, reserve, &others).await?;
+            best = [best, other].into_iter().flatten().max_by_key(|sale| sale.share);
         }
-        match best {
+        match &best {
             None => bad.push((reserve, "has no pool with the wrapped native coin or any debt".to_owned())),
-            Some(_) if is_deep(best) => {}
-            Some(share) => {
-                bad.push((
-                    reserve,
-                    format!("brings {share} % of its value when {TRIAL} units' worth are sold"),
-                ));
+            Some(sale) if sale.is_deep() => {}
+            Some(sale) => {
+                let share = sale.share;
+                let why = format!("brings {share} % of its value when {TRIAL} units' worth are sold");
+                bad.push((reserve, why));
             }
         }
+        if let Some(sale) = best {
+            asked = asked.saturating_add(1);
+            odd = odd.or(disagreement(venue, node, reserve, &sale).await?);
+        }
+    }
+    if let Some(what) = odd {
+        let remedy = "set the route to a venue that runs Uniswap's own V3 contracts";
+        report.fail("routes.quoter", Exit::Configuration, what, remedy);
+        return Ok(());
     }
     let (count, good) = (seizable.len(), seizable.len().saturating_sub(bad.len()));
     if good == 0 && count > 0 {
@@ -112,6 +123,7 @@ async fn pools(venue: &Venue, node: &Node, market: &Market, report: &mut Report)
         return Ok(());
     }
     report.ok("routes", format!("{good} of {count} assets that can be seized have a pool with depth"));
+    report.ok("routes.quoter", format!("says what our arithmetic says of {asked} sales"));
     for (reserve, why) in bad {
         report.warn(
             "routes.pool",
@@ -122,51 +134,72 @@ async fn pools(venue: &Venue, node: &Node, market: &Market, report: &mut Report)
     Ok(())
 }
 
-fn is_deep(share: Option<u64>) -> bool {
-    share.is_some_and(|share| share >= DEEP)
-}
-
 fn can_be_seized(market: &Market, reserve: &Reserve) -> bool {
     let Some(rules) = market.rules else { return false };
     let in_emode = market.emodes.iter().any(|(id, mode)| mode.takes(reserve, *id, rules.emode));
     reserve.configuration.is_active() && (in_emode || !reserve.configuration.threshold().is_zero())
 }
 
-/// The best share of its oracle value, in percent, that the trial brings in any of `wanted`. `None`: no pool answers.
+/// The best way to sell the trial's amount of an asset.
+struct Sale {
+    bought: Address,
+    tier: u32,
+    amount: Amount,
+    proceeds: Amount,
+    /// Of what the oracle says the amount is worth, in percent.
+    share: u64,
+}
+
+impl Sale {
+    fn is_deep(&self) -> bool {
+        self.share >= DEEP
+    }
+}
+
+/// The best sale for any of `wanted`. `None`: no pool serves.
 async fn sold(
     venue: &Venue,
     node: &Node,
     market: &Market,
     reserve: &Reserve,
     wanted: &[Address],
-) -> Result<Option<u64>> {
+) -> Result<Option<Sale>> {
     let worth = market.base_unit.saturating_mul(U256::from(TRIAL));
     let Some(amount) = of_worth(market, reserve.asset, worth) else { return Ok(None) };
-    let at = node.head.block.hash;
-    let mut ways = Vec::new();
-    for bought in wanted {
-        ways.extend(TIERS.map(|tier| (*bought, tier)));
-    }
-    let reads = |questions: Vec<Question>| questions.iter().map(|one| one.read(venue)).collect::<Vec<Read>>();
-    let known = ways.iter().map(|(bought, tier)| Question::Pool(Pair::of(reserve.asset, *bought), *tier));
-    let pools = node.reader.answers(at, &reads(known.collect())).await?;
-    let ways =
-        ways.iter().zip(&pools).filter(|(_, pool)| address_in(pool).is_some_and(|pool| !pool.is_zero()));
-    let ways = ways.map(|(way, _)| *way).collect::<Vec<_>>();
-    let quotes = ways.iter().map(|(bought, tier)| Question::Sell {
-        sold: reserve.asset,
-        bought: *bought,
-        tier: *tier,
-        amount,
+    let search = |knowledge: &mut Knowledge| {
+        let sales = wanted.iter().map(|bought| {
+            let sale = knowledge.best_sale(reserve.asset, *bought, amount, None);
+            sale.map(|(tier, proceeds)| (*bought, tier, proceeds))
+        });
+        let sales = sales.collect::<Vec<_>>();
+        if sales.contains(&Known::NotYet) { Known::NotYet } else { Known::Yes(sales) }
+    };
+    let Known::Yes(sales) = answered(&node.reader, node.head.block, venue, search).await? else {
+        return Ok(None);
+    };
+    let sales = sales.into_iter().filter_map(|sale| {
+        let Known::Yes((bought, tier, proceeds)) = sale else { return None };
+        let fair = of_worth(market, bought, worth)?;
+        let share = mul_div(proceeds.0, U256::from(100), fair.0, Round::Down).ok()?.saturating_to::<u64>();
+        Some(Sale { bought, tier, amount, proceeds, share })
     });
-    let answers = node.reader.answers_apart(at, &reads(quotes.collect())).await?;
-    let shares = ways.iter().zip(&answers).filter_map(|((bought, _), answer)| {
-        let word = U256::from_be_slice(answer.0.as_ref()?.get(..32)?);
-        let fair = of_worth(market, *bought, worth)?;
-        let share = mul_div(word, U256::from(100), fair.0, Round::Down).ok()?;
-        Some(share.saturating_to::<u64>())
-    });
-    Ok(shares.max())
+    Ok(sales.max_by_key(|sale| sale.share))
+}
+
+/// What the venue's own quoter says otherwise of a sale. Our arithmetic is that of Uniswap's pools; a venue may have
+/// pools of its own kind.
+async fn disagreement(venue: &Venue, node: &Node, reserve: &Reserve, sale: &Sale) -> Result<Option<String>> {
+    let quote = venue.quote(reserve.asset, sale.bought, sale.tier, sale.amount);
+    let answers = node.reader.answers_apart(node.head.block.hash, &[quote]).await?;
+    let said = answers.first().and_then(|answer| answer.0.as_ref()?.get(..32).map(U256::from_be_slice));
+    Ok(match said {
+        Some(said) if said == sale.proceeds.0 => None,
+        Some(said) => Some(format!(
+            "the quoter says {said} of a sale of {} for which our arithmetic says {}: these pools are not Uniswap's",
+            reserve.symbol, sale.proceeds
+        )),
+        None => Some(format!("{} does not answer as Uniswap's QuoterV2", venue.quoter)),
+    })
 }
 
 /// How much of `asset` is worth this much to the oracle; `None` where it has no price for it.

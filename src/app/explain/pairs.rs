@@ -3,6 +3,7 @@
 
 use crate::abi::aave::Pool;
 use crate::app::bench::Bench;
+use crate::app::inquiry::answered;
 use crate::app::wire::Wire;
 use crate::domain::chain::Read;
 use crate::domain::cost::next_base_fee;
@@ -14,16 +15,13 @@ use crate::domain::prices::Moment;
 use crate::domain::protocol::{Attempt, Execution, Opportunity, Protocol, Revert, Unknown};
 use crate::domain::protocols::aave_v3::Market;
 use crate::domain::refusal::refusal;
-use crate::domain::route::{Knowledge, Known};
+use crate::domain::route::Known;
 use crate::domain::size::{Refusal, Scope, best};
 use crate::exit::{Exit, ExitExt};
 use crate::io::simulate;
 use alloy::primitives::{Address, Bytes, U256};
 use alloy::sol_types::SolCall;
 use eyre::Result;
-
-/// Rounds of quotes after which something is wrong.
-const MOST_ROUNDS: usize = 64;
 
 /// One pair, and what became of it.
 pub struct Prospect {
@@ -103,7 +101,7 @@ fn foretell(
     market.executions(&attempts.collect::<Vec<_>>(), when)
 }
 
-/// The best size and route, by as many rounds of quotes as it takes.
+/// The best size and route.
 async fn draft(
     wire: &Wire,
     bench: &Bench,
@@ -119,21 +117,12 @@ async fn draft(
         base_fee: next_base_fee(&wire.head),
         slippage: terms.slippage,
     };
-    let mut knowledge = Knowledge::default();
-    for _ in 0..MOST_ROUNDS {
-        let found = best(&scope, std::slice::from_ref(opportunity), &mut knowledge);
-        let missing = knowledge.missing();
-        if missing.is_empty() {
-            return Ok(match found {
-                Known::Yes(found) => found.map_err(|(_, refusal)| refusal),
-                Known::No | Known::NotYet => Err(Refusal::bare(Reason::NoRoute)),
-            });
-        }
-        let reads = missing.iter().map(|question| question.read(&terms.venue)).collect::<Vec<_>>();
-        let answers = wire.reader.answers_apart(wire.head.block.hash, &reads).await.exit(Exit::Network)?;
-        knowledge.learn(&missing, &answers);
-    }
-    Ok(Err(Refusal::bare(Reason::NoRoute)))
+    let pairs = std::slice::from_ref(opportunity);
+    let found = answered(&wire.reader, wire.head.block, &terms.venue, |known| best(&scope, pairs, known));
+    Ok(match found.await? {
+        Known::Yes(found) => found.map_err(|(_, refusal)| refusal),
+        Known::No | Known::NotYet => Err(Refusal::bare(Reason::NoRoute)),
+    })
 }
 
 async fn tried(wire: &Wire, bench: &Bench, draft: Draft) -> Result<(Ending, Option<Proposal>)> {

@@ -56,8 +56,8 @@ pub enum Input {
 /// What the hands are to do, in order. A head is dealt with when nothing is left to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Ask contracts at this block. `apart`: one call each, as quotes may burn what gas they are given.
-    Read { at: BlockRef, reads: Vec<Read>, apart: bool },
+    /// Ask contracts at this block.
+    Read { at: BlockRef, reads: Vec<Read> },
     /// Run these calls as of this block, at the next block's time: each on the block as it is, or
     /// `in_sequence`, each on what those before it left.
     Try { at: Head, timestamp: u64, base_fee: FeePerGas, calls: Vec<Call>, in_sequence: bool },
