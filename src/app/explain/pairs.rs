@@ -50,8 +50,9 @@ pub enum Ending {
 /// When the node fails.
 pub async fn prospects(wire: &Wire, bench: Option<&Bench>, account: Address) -> Result<Vec<Prospect>> {
     let market = &wire.keeper.market;
-    let timestamp = wire.head.block.timestamp.saturating_add(1);
-    let when = Moment { timestamp, prices: market.prices() };
+    // Judged as `scan` judges, at the head's own second; no block can be simulated at that.
+    let when = Moment { timestamp: wire.head.block.timestamp, prices: market.prices() };
+    let timestamp = when.timestamp.saturating_add(1);
     let Ok(pairings) = market.pairings(account, &when) else { return Ok(vec![]) };
     let mut found = Vec::new();
     for pairing in pairings {
