@@ -225,18 +225,19 @@ async fn the_history_of_a_live_run_is_what_its_receipts_say() -> Result<()> {
             );
         }
     }
-    let (mut won, mut reverted, mut total) = (0, 0, I256::ZERO);
+    let (mut won, mut reverted, mut total, mut largest) = (0, 0, I256::ZERO, 0);
     for row in rows.iter().filter(|row| row["kind"] == "liquidation" && row["verdict"] != "pending") {
         let hash: B256 = row["transaction"].as_str().unwrap_or_default().parse()?;
         let receipt = stand.fork.provider.get_transaction_receipt(hash).await?;
         let receipt = receipt.ok_or_else(|| eyre!("{hash} has no receipt"))?;
-        let profits = receipt
+        let gains = receipt
             .logs()
             .iter()
             .filter(|log| log.address() == executor)
             .filter_map(|log| Executor::Executed::decode_log(&log.inner).ok())
-            .map(|event| event.profit);
-        let gross = I256::try_from(profits.sum::<U256>())?;
+            .map(|event| event.profit)
+            .collect::<Vec<_>>();
+        let gross = I256::try_from(gains.iter().sum::<U256>())?;
         let cost = I256::try_from(U256::from(receipt.gas_used) * U256::from(receipt.effective_gas_price))?;
         assert_eq!(number(row, "realised_gross_wei")?, gross, "{row}");
         assert_eq!(number(row, "realised_net_wei")?, gross - cost, "{row}");
@@ -252,6 +253,8 @@ async fn the_history_of_a_live_run_is_what_its_receipts_say() -> Result<()> {
             assert_eq!(row["verdict"], "won");
             let (kept, foretold) = (number(row, "realised_gross_wei")?, number(row, "promised_gross_wei")?);
             ensure!(kept * I256::try_from(1_000)? >= foretold * I256::try_from(990)?, "{row}");
+            assert_eq!(row["liquidations"], gains.len(), "{row}");
+            largest = largest.max(gains.len());
             won += 1;
         } else {
             assert_eq!((row["verdict"].as_str(), gross), (Some("reverted"), I256::ZERO));
@@ -263,8 +266,32 @@ async fn the_history_of_a_live_run_is_what_its_receipts_say() -> Result<()> {
         ensure!(decided, "no decision stands before {row}");
     }
     eprintln!("won {won}, reverted {reverted}, {} rows", rows.len());
-    ensure!(won >= 2 && reverted == 1, "{won} won, {reverted} reverted");
+    ensure!(
+        won >= 2 && reverted == 1 && largest > 1,
+        "{won} won, {reverted} reverted, up to {largest} at once"
+    );
+    check_shared(&stand, &rows)?;
     check_forms(&stand, &rows, reverted, total)
+}
+
+/// A transaction of several is found by each of those it took.
+fn check_shared(stand: &Stand, rows: &[Value]) -> Result<()> {
+    for row in rows.iter().filter(|row| row["kind"] == "liquidation") {
+        let detail: Value = serde_json::from_str(row["detail"].as_str().unwrap_or_default())?;
+        for part in detail["liquidations"].as_array().into_iter().flatten() {
+            let account = part["account"].as_str().unwrap_or_default();
+            let found = stand.rows(&["history", "--limit", "5000", "--account", account])?;
+            ensure!(
+                found.iter().any(|one| one["transaction"] == row["transaction"]),
+                "{account}: {found:#?}"
+            );
+        }
+    }
+    ensure!(
+        stand.expect(&["history", "--verdict", "won"])?.contains(" more  promised "),
+        "no word of the others"
+    );
+    Ok(())
 }
 
 /// The same books as text, as CSV, filtered and summed up.

@@ -16,6 +16,7 @@ use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 const LONG_ABOUT: &str = "\
 Watches the borrowers of an Aave V3 market, sees the moment one of them may be liquidated, works out what that \
@@ -255,7 +256,7 @@ pub struct ReplayFixture {
 #[derive(Clone, Debug, Args)]
 pub struct Run {
     /// Stop after this many heads
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroU64>)]
     pub blocks: Option<NonZeroU64>,
 }
 
@@ -277,7 +278,7 @@ pub struct Positions {
     pub audit: bool,
 
     /// At this block instead of the head (older ones need an archive node)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>)]
     pub block: Option<u64>,
 
     /// Only this borrower
@@ -437,6 +438,14 @@ impl Cli {
 
 fn account(text: &str) -> Result<Address, String> {
     config::parse_address(text)
+}
+
+/// A count. The library's own words name types of the language.
+fn whole<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| match text {
+        "0" => "is nothing to count to: 1 is the least".to_owned(),
+        _ => "is not a whole number".to_owned(),
+    })
 }
 
 fn health_factor(text: &str) -> Result<HealthFactor, String> {

@@ -54,7 +54,9 @@ fn arguments_are_typed() {
     };
     assert_eq!(explain.target, HealthFactor(U256::from(1_200_000_000_000_000_000_u64)));
     assert!(refused("backstop explain").contains("ADDRESS"));
-    assert!(refused("backstop run --blocks 0").contains("--blocks"));
+    assert!(refused("backstop run --blocks 0").contains("is nothing to count to: 1 is the least"));
+    assert!(refused("backstop run --blocks x").contains("is not a whole number"));
+    assert!(refused("backstop history --limit -3").contains("-3"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use backstop::{
     },
     bed::Fork,
     domain::executor::role_slot,
-    io::datadir::DataDir,
+    io::{datadir::DataDir, pause::Pause},
 };
 use eyre::{Result, ensure, eyre};
 use serde_json::json;
@@ -238,6 +238,10 @@ async fn faults_of_the_configuration_and_the_journal() -> Result<()> {
     let running = format!("process {}", std::process::id());
     check(&stand, "second daemon", ("warn", "journal.lock"), &running, 0)?;
     drop(lock);
+    let pause = Pause::at(DataDir::open(&stand.operator.folder.join("data"), chain_id)?.pause());
+    pause.set("the oracle looks odd")?;
+    check(&stand, "paused", ("warn", "pause"), "nothing new is sent: the oracle looks odd", 0)?;
+    pause.lift()?;
     let journal = stand.operator.journal(chain_id);
     let settled = |value: i32| -> Result<()> {
         let db = rusqlite::Connection::open(&journal)?;

@@ -44,7 +44,7 @@ pub async fn check(config: &Config, need: Need, rpc: &Rpc, head: Head) -> Result
             .await
             .doing("looking at the configured addresses")
             .exit(Exit::Network)?;
-        let wrong = wrong(&code, what, address, config.market.chain_id);
+        let wrong = wrong(&code, what, address, head, config.market.chain_id);
         let other = || other_code(config, address, &code).filter(|_| what == What::Executor);
         if let Some(wrong) = wrong.or_else(|| other().map(|(what, remedy)| format!("{what}: {remedy}"))) {
             mistakes.push(Mistake::new(config.origins.places.get(&key).cloned(), key, wrong));
@@ -64,13 +64,16 @@ enum What {
 }
 
 /// What is wrong with the code, and what to do; `None` when nothing is.
-fn wrong(code: &[u8], what: What, address: Address, chain: u64) -> Option<String> {
+fn wrong(code: &[u8], what: What, address: Address, head: Head, chain: u64) -> Option<String> {
     if code.is_empty() {
         let remedy = match what {
             What::Executor => "run `backstop deploy`, or correct the address",
             What::Any | What::Router => "correct the address, or rpc.http",
         };
-        return Some(format!("there is no contract at {address} on chain {chain}: {remedy}"));
+        let block = head.block.number;
+        return Some(format!(
+            "there is no contract at {address} in block {block} of chain {chain}: {remedy}"
+        ));
     }
     match what {
         What::Router if Role::of_router(code).is_none() => Some(format!(

@@ -246,7 +246,9 @@ fn conclude(stage: &Stage, won: &[Won], received: Wei, began: Instant) -> Result
         began.elapsed().as_secs()
     ))?;
     ensure!(received == booked && received.0 > U256::ZERO, "what arrived is not what was booked");
-    out::line("Next: point it at your node, read-only:  backstop --help")
+    out::line(
+        "Next: scripts/demo --stay lets you be the keeper yourself; docs/walkthrough.md is such a walk.",
+    )
 }
 
 /// Where the story is told: standard output, or with `--json` standard error.

@@ -14,12 +14,13 @@ use crate::domain::cost::next_base_fee;
 use crate::domain::executor;
 use crate::domain::units::{FeePerGas, Gas, Net, Wei};
 use crate::exit::{Exit, ExitExt};
-use crate::io::journal::{Durable, Errand, Journal};
+use crate::io::journal::{self, Durable, Errand, Journal, Outcome};
 use crate::io::out;
 use crate::io::signer::{Policy, Request, Signer};
 use alloy::primitives::Address;
 use eyre::{Result, eyre};
 use serde_json::json;
+use std::path::Path;
 
 /// Offered to the proposer of the block: a deployment is in no hurry.
 const TIP: FeePerGas = FeePerGas(1_000_000_000);
@@ -57,6 +58,7 @@ pub async fn deploy(config: &Config, arguments: &Deploy, json: bool) -> Result<(
     let durable = match unfinished(&journal, operator).await? {
         Some(durable) => durable,
         None => {
+            mention_earlier(&wire.datadir.journal(), operator)?;
             let listing = bench(&unplaced, &wire, Some(operator)).await?.listing;
             let init_code = listing.init_code(owner, operator, receiver);
             let order = price(config, &wire, operator, &init_code).await?;
@@ -159,6 +161,21 @@ async fn unfinished(journal: &Journal, operator: Address) -> Result<Option<Durab
     };
     tracing::warn!(nonce = open.nonce, "a previous deployment was not finished: sending it again");
     Ok(open.attempts.last().map(crate::io::journal::Attempt::again))
+}
+
+/// Another executor is rarely what somebody wants who has one.
+fn mention_earlier(journal: &Path, operator: Address) -> Result<()> {
+    let Some(reader) = journal::Reader::open(journal).exit(Exit::Configuration)? else { return Ok(()) };
+    let entries = reader.history(usize::MAX).exit(Exit::Configuration)?;
+    let earlier = entries.iter().find(|entry| {
+        let won = entry.verdict.is_some_and(|verdict| verdict.outcome == Outcome::Won);
+        won && entry.from == operator && matches!(entry.errand, Some((Errand::Deploy, _)))
+    });
+    if let Some(entry) = earlier {
+        let executor = operator.create(entry.nonce);
+        tracing::warn!(%executor, "this key has deployed one before: set executor.address to that, or deploy another");
+    }
+    Ok(())
 }
 
 async fn record(

@@ -129,7 +129,7 @@ impl Desk {
         Ok(Flight {
             intent: open.id.0,
             nonce: open.nonce,
-            accounts: accounts(intent),
+            accounts: intent.parts().iter().map(|part| part.account).collect(),
             promised: intent.promised_gross,
             late_at: None,
             attempts,
@@ -349,12 +349,4 @@ fn detail(plan: &Plan) -> serde_json::Value {
         "gross_wei": plan.gross,
         "min_profit_wei": plan.proposal.min_profit,
     })
-}
-
-/// Everybody a journaled intent was to liquidate.
-fn accounts(intent: &Intent) -> Vec<Address> {
-    let named = intent.detail.get("liquidations").and_then(serde_json::Value::as_array);
-    let address = |one: &serde_json::Value| one.get("account")?.as_str()?.parse().ok();
-    let all = named.into_iter().flatten().filter_map(address).collect::<Vec<_>>();
-    if all.is_empty() { vec![intent.account] } else { all }
 }

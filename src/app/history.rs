@@ -61,6 +61,9 @@ pub fn history(config: &Config, arguments: &cli::History, json: bool) -> Result<
         rows.drain(..older);
         out::aside(&format!("older ones are left out: the newest {limit} follow; see --limit"));
     }
+    if rows.is_empty() && !arguments.csv && !json {
+        out::aside(&format!("nothing of it is in the books of {}", datadir.path().display()));
+    }
     print(&rows, arguments.csv, json)
 }
 
@@ -75,8 +78,11 @@ fn wanted(arguments: &cli::History, now: u64) -> Filter {
 }
 
 fn passes(entry: &Entry, wanted: &Filter) -> bool {
-    let account = entry.intent.as_ref().map(|intent| intent.account);
-    wanted.account.is_none_or(|only| account == Some(only))
+    let takes = |only| {
+        let intent = entry.intent.as_ref();
+        intent.is_some_and(|intent| intent.parts().iter().any(|part| part.account == only))
+    };
+    wanted.account.is_none_or(takes)
         && wanted.since.is_none_or(|since| entry.at >= since)
         && wanted.until.is_none_or(|until| entry.at < until)
         && wanted.verdict.as_ref().is_none_or(|only| rows::outcome(entry) == only)
@@ -90,9 +96,6 @@ fn print(rows: &[Row], as_csv: bool, json: bool) -> Result<()> {
             csv(COLUMNS.iter().map(|(name, _)| rows::Cell::Text((*name).to_owned())))
         ))?;
         return rows.iter().try_for_each(|row| out::line(&format!("{}\r", csv(row.cells()))));
-    }
-    if rows.is_empty() && !json {
-        out::aside("nothing of it is in the books");
     }
     rows.iter().try_for_each(|row| if json { out::json(row) } else { out::line(&row.line()) })
 }

@@ -2,7 +2,7 @@
 //! `--audit`, next to the contract's own answer at that block.
 
 use super::falls::Fall;
-use super::show::{base_decimals, factor};
+use super::show::{base_decimals, factor, not_a_borrower};
 use super::wire::{self, Wire};
 use crate::abi::aave::Pool;
 use crate::cli::Positions;
@@ -48,11 +48,7 @@ pub async fn positions(config: &Config, arguments: &Positions, json: bool) -> Re
     if let Some(wanted) = arguments.account {
         accounts.retain(|account| *account == wanted);
         if accounts.is_empty() {
-            return Err(eyre!(
-                "{wanted} never borrowed from this market up to block {}: only borrowers are kept",
-                wire.head.block.number
-            ))
-            .exit(Exit::NothingFound);
+            return Err(not_a_borrower(wanted, wire.head.block.number)).exit(Exit::NothingFound);
         }
     }
     let mut judged = judge(&wire, &accounts);
@@ -200,5 +196,8 @@ fn print_table(config: &Config, wire: &Wire, rows: &[Row<'_>]) -> Result<()> {
         market.accounts.len(),
     ))?;
     out::line("")?;
+    if rows.is_empty() {
+        return out::line("none of them is below");
+    }
     out::line(&table.to_string())
 }

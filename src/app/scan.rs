@@ -3,7 +3,7 @@
 
 use super::bench::bench;
 use super::hands::{Hands, drive};
-use super::show::{Opportunity, Skipped, factor, native, tell};
+use super::show::{Opportunity, Skipped, factor, native, not_a_borrower, tell};
 use super::wire::{self, Wire};
 use crate::cli::Scan;
 use crate::config::{Config, Need};
@@ -35,6 +35,9 @@ pub async fn scan(config: &Config, arguments: &Scan, json: bool) -> Result<()> {
     let borrowers = wire.keeper.market.accounts.len();
     if let Some(account) = arguments.account {
         wire.keeper.market.accounts.retain(|known, _| *known == account);
+        if wire.keeper.market.accounts.is_empty() {
+            return Err(not_a_borrower(account, wire.head.block.number)).exit(Exit::NothingFound);
+        }
     }
     wire.keeper.engage(bench.terms.clone(), None);
     let head = wire.head;
@@ -47,7 +50,7 @@ pub async fn scan(config: &Config, arguments: &Scan, json: bool) -> Result<()> {
     if json {
         print_json(config, &wire, borrowers)?
     } else {
-        print_table(config, &wire)?
+        print_table(config, &wire, borrowers)?
     }
     if arguments.exit_code && wire.keeper.report().plans.is_empty() {
         return Err(eyre!("no opportunity at block {}", head.block.number)).exit(Exit::NothingFound);
@@ -68,15 +71,14 @@ fn print_json(config: &Config, wire: &Wire, borrowers: usize) -> Result<()> {
     })
 }
 
-fn print_table(config: &Config, wire: &Wire) -> Result<()> {
+fn print_table(config: &Config, wire: &Wire, borrowers: usize) -> Result<()> {
     let market = &wire.keeper.market;
     let report = wire.keeper.report();
     out::line(&format!(
-        "{}  aave-v3 {}  block {}  {} borrowers  indexed to head",
+        "{}  aave-v3 {}  block {}  {borrowers} borrowers  indexed to head",
         config.market.name,
         market.rules.map_or("?", |rules| rules.release),
         wire.head.block.number,
-        market.accounts.len(),
     ))?;
     out::line("")?;
     if !report.plans.is_empty() {
@@ -106,5 +108,6 @@ fn print_table(config: &Config, wire: &Wire) -> Result<()> {
     }
     let total = report.plans.iter().filter_map(|plan| plan.net.gain()).try_fold(Wei::ZERO, Wei::plus);
     let total = total.map_or("?".into(), |total| native(Net::Gain(total)));
-    out::line(&format!("{} opportunities, {total} net. Nothing was sent.", report.plans.len()))
+    let count = report.plans.len();
+    out::line(&format!("{count} opportunities, {total} net of gas in the native coin. Nothing was sent."))
 }

@@ -4,6 +4,7 @@ use crate::domain::plan::{Plan, Skip};
 use crate::domain::protocols::aave_v3::Market;
 use crate::domain::units::{Amount, Gas, HealthFactor, Net, Wei, show};
 use alloy::primitives::{Address, Bytes, U256};
+use eyre::{Report, eyre};
 use serde::Serialize;
 
 /// One plan, as `scan` and a dry run print it.
@@ -151,4 +152,14 @@ pub fn signed_percent(is_below: bool, raw: U256, places: u8) -> String {
 /// How many decimals the market's base currency has.
 pub fn base_decimals(market: &Market) -> u8 {
     u8::try_from(market.base_unit.to_string().len().saturating_sub(1)).unwrap_or(0)
+}
+
+/// Why an account is not in the index.
+pub fn not_indexed(block: u64) -> String {
+    format!("it never borrowed from this market up to block {block}, and only borrowers are kept")
+}
+
+/// Why there is nothing to say of an account that was asked for, and who says something.
+pub fn not_a_borrower(account: Address, block: u64) -> Report {
+    eyre!("{account}: {}; `backstop explain {account}` looks at anybody", not_indexed(block))
 }

@@ -79,7 +79,7 @@ pub async fn sweep(config: &Config, arguments: &Sweep, json: bool) -> Result<()>
         tracing::error!(%token, why, "cannot be moved");
     }
     if holdings.is_empty() && stuck.is_empty() {
-        out::aside(&format!("the executor {} holds nothing of it", stand.executor));
+        out::aside(&format!("the executor {} holds nothing to move", stand.executor));
         return Ok(());
     }
     let mut failed = stuck.len();

@@ -1,6 +1,6 @@
 //! What may be typed to look at the books and to stop and empty what runs.
 
-use super::account;
+use super::{account, whole};
 use alloy::primitives::Address;
 use clap::{Args, ValueEnum};
 use std::num::NonZeroUsize;
@@ -26,7 +26,7 @@ pub struct History {
     pub verdict: Option<Verdict>,
 
     /// At most so many, the newest
-    #[arg(long, value_name = "N", default_value = "100")]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = whole::<NonZeroUsize>)]
     pub limit: NonZeroUsize,
 
     /// Profit by day and by debt and collateral, and how often each verdict was reached, instead of the list

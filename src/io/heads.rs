@@ -178,7 +178,9 @@ impl Rpc {
     /// When the node fails or does not have it.
     pub async fn block(&self, tag: &str) -> Result<Head> {
         let found = self.try_block(tag).await?;
-        found.ok_or_else(|| eyre!("the node at {} does not have block {tag}", self.node()))
+        let number = tag.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let named = number.map_or_else(|| tag.to_owned(), |number| number.to_string());
+        found.ok_or_else(|| eyre!("the node at {} does not have block {named}", self.node()))
     }
 
     /// A block by tag or hexadecimal number, `None` where there is none.

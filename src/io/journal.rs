@@ -17,7 +17,7 @@ mod types;
 
 pub use read::Reader;
 pub use types::{
-    Attempt, Durable, Entry, Errand, Intent, IntentId, Mined, NotDurable, Open, Outcome, Verdict,
+    Attempt, Durable, Entry, Errand, Intent, IntentId, Mined, NotDurable, Open, Outcome, Part, Verdict,
 };
 
 use super::signer::Signed;

@@ -4,13 +4,19 @@ use super::report::Report;
 use crate::config::Config;
 use crate::exit::{Exit, line};
 use crate::io::datadir::DataDir;
-use crate::io::journal::Reader;
+use crate::io::journal::{Errand, Reader};
+use crate::io::pause::Pause;
 use alloy::primitives::Address;
 
 pub fn look(config: &Config, key: Option<Address>, report: &mut Report) {
     let Some(datadir) = DataDir::there(&config.datadir, config.market.chain_id) else {
         return report.ok("journal", format!("none yet; it will be in {}", config.datadir.display()));
     };
+    if let Some(why) = Pause::at(datadir.pause()).reason() {
+        let what =
+            format!("paused, nothing new is sent: {}", if why.is_empty() { "no reason given" } else { &why });
+        report.warn("pause", what, "`backstop resume` lifts it");
+    }
     match datadir.holder() {
         Ok(None) => {}
         Ok(Some(holder)) => report.warn(
@@ -43,9 +49,10 @@ pub fn look(config: &Config, key: Option<Address>, report: &mut Report) {
     report.ok("journal", format!("{}  {} unfinished", path.display(), open.len()));
     for open in open {
         let (nonce, from) = (open.nonce, open.from);
-        let (command, what) = match open.intent {
-            Some(_) => ("run", "a liquidation"),
-            None => ("deploy", "a deployment"),
+        let (command, what) = match open.errand {
+            None => ("run", "a liquidation"),
+            Some(Errand::Deploy) => ("deploy", "a deployment"),
+            Some(Errand::Sweep) => ("sweep", "a sweep"),
         };
         if key.is_some_and(|key| key != from) {
             report.fail(

@@ -93,7 +93,11 @@ async fn balance(config: &Config, node: &Node, address: Address, live: bool, rep
     if balance < usual {
         return report.warn("wallet.balance", format!("{shown}: not enough for one liquidation now"), remedy);
     }
-    let limits = if balance < most { "; less than fees.gas_limit at fees.max_fee costs" } else { "" };
+    let limits = if balance < most {
+        format!("; one of fees.gas_limit at fees.max_fee would cost {}", native(Net::Gain(most)))
+    } else {
+        String::new()
+    };
     report
         .ok("wallet.balance", format!("{shown}  about {times} liquidations at the present base fee{limits}"));
 }

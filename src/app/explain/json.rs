@@ -159,7 +159,7 @@ pub fn print(name: &str, wire: &Wire, findings: &Findings) -> Result<()> {
         account: findings.account.to_string(),
         indexed: findings.is_indexed,
         indexed_to: block.number,
-        not_indexed: (!findings.is_indexed).then(|| super::words::not_indexed(block.number)),
+        not_indexed: (!findings.is_indexed).then(|| crate::app::show::not_indexed(block.number)),
         unknown: judged.err().map(ToString::to_string),
         health_factor: health.map(|health| health.factor),
         collateral_base: health.map(|health| health.collateral),

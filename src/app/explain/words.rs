@@ -3,19 +3,15 @@
 use super::pairs::{Ending, Prospect};
 use super::{Findings, Judged, Wire};
 use crate::app::falls::{distance, is_undetermined, symbol, turn};
-use crate::app::show::{base_decimals, factor, native, route};
+use crate::app::show::{base_decimals, factor, native, not_indexed, route};
 use crate::domain::plan::Reason;
 use crate::domain::protocol::{Execution, Health};
 use crate::domain::protocols::aave_v3::{Market, rules::CloseFactor};
 use crate::domain::units::{Amount, Net, show};
 use crate::io::out;
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, Bytes, U256, hex};
 use comfy_table::Table;
 use eyre::Result;
-
-pub fn not_indexed(block: u64) -> String {
-    format!("it never borrowed from this market up to block {block}, and only borrowers are kept")
-}
 
 /// The word of a verdict, and its reason.
 pub fn verdict(prospect: &Prospect) -> (&'static str, Option<String>) {
@@ -269,15 +265,21 @@ fn pairs(market: &Market, findings: &Findings) -> Result<()> {
         ))?;
         match &prospect.tried {
             Some(proposal) => {
-                out::line(&format!("    call         {} {}", proposal.to, proposal.data))?;
+                out::line(&format!("    call         {} {}", proposal.to, begun(&proposal.data)))?;
                 out::line(&format!("    simulated    {}", executor_said(prospect)))?;
             }
             None => {
-                out::line(&format!("    call         {} {}", prospect.call.to, prospect.call.data))?;
+                out::line(&format!("    call         {} {}", prospect.call.to, begun(&prospect.call.data)))?;
                 out::line("    simulated    only as asked by an account without money")?;
             }
         }
-        out::line(&format!("    the pool     {}", prospect.said))?;
+        out::line(&format!("    the pool     says to a caller without money: {}", prospect.said))?;
     }
     out::line("Nothing was sent.")
+}
+
+/// Call data for people: which function, and how much there is of it.
+fn begun(data: &Bytes) -> String {
+    let selector = data.get(..4).map(hex::encode).unwrap_or_default();
+    format!("0x{selector}… ({} bytes; --json has them)", data.len())
 }

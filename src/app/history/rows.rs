@@ -51,6 +51,8 @@ pub(super) struct Row {
     market: Option<String>,
     block: Option<u64>,
     account: Option<Address>,
+    /// How many share the transaction; the account, its assets and the repay are of the first.
+    liquidations: Option<usize>,
     reason: String,
     why: String,
     debt: Option<Token>,
@@ -104,7 +106,7 @@ pub(super) fn outcome(entry: &Entry) -> &'static str {
 type Column = (&'static str, fn(&Row) -> Cell);
 
 /// Every column, in the order in which they are printed. Names are a promise to programs.
-pub(super) const COLUMNS: [Column; 29] = [
+pub(super) const COLUMNS: [Column; 30] = [
     ("kind", |row| Cell::text(row.kind)),
     ("verdict", |row| Cell::text(&row.verdict)),
     ("at", |row| Cell::Count(row.at)),
@@ -137,6 +139,7 @@ pub(super) const COLUMNS: [Column; 29] = [
     ("nonce", |row| Cell::maybe(row.entry(), |entry| Cell::Count(entry.nonce))),
     ("intent", |row| Cell::maybe(row.entry(), |entry| Cell::text(entry.id))),
     ("transactions", |row| Cell::maybe(row.entry(), |entry| Cell::Count(u64::from(entry.attempts)))),
+    ("liquidations", |row| Cell::maybe(row.liquidations, |count| Cell::Count(count as u64))),
     ("detail", |row| Cell::maybe(row.signed.as_ref(), |signed| Cell::text(&signed.detail))),
 ];
 
@@ -149,6 +152,7 @@ impl Row {
             market: Some(decision.market.clone()),
             block: Some(decision.block),
             account: Some(decision.account),
+            liquidations: None,
             reason: decision.reason.clone(),
             why: decision.why.clone(),
             debt: decision.debt_asset.map(|asset| Token::of(asset, tokens)),
@@ -175,6 +179,7 @@ impl Row {
             market: intent.map(|intent| intent.market.clone()),
             block: intent.map(|intent| intent.block),
             account: intent.map(|intent| intent.account),
+            liquidations: intent.map(|intent| intent.parts().len()),
             reason: String::new(),
             why: String::new(),
             debt: intent.map(|intent| Token::of(intent.debt_asset, tokens)),
@@ -216,6 +221,11 @@ impl Row {
         if let (Some(debt), Some(collateral)) = (&self.debt, &self.collateral) {
             let repay = self.repay.map_or_else(|| debt.name(), |repay| debt.amount(repay));
             parts.push(format!("repay {repay} for {}", collateral.name()));
+        }
+        if let Some(others) =
+            self.liquidations.and_then(|all| all.checked_sub(1)).filter(|others| *others > 0)
+        {
+            parts.push(format!("and {others} more"));
         }
         match (self.settled(), self.promised_net) {
             (Some(verdict), Some(promised)) => {

@@ -5,7 +5,7 @@ use super::rows::{Cell, csv, outcome};
 use super::{Tokens, rows};
 use crate::app::show::native;
 use crate::domain::units::{Net, Wei};
-use crate::io::journal::{Entry, Outcome};
+use crate::io::journal::{Entry, Intent, Outcome};
 use crate::io::out;
 use alloy::primitives::Address;
 use comfy_table::Table;
@@ -146,15 +146,23 @@ fn plus(sum: Net, more: Net) -> Result<Net> {
     sum.plus(more).map_err(|_| eyre!("a sum beyond all money"))
 }
 
+/// The debt and the collateral of a transaction; `None` where its liquidations have several.
+fn pair(intent: &Intent) -> (Option<Address>, Option<Address>) {
+    let parts = intent.parts();
+    let debts = parts.iter().all(|part| part.debt_asset == intent.debt_asset);
+    let collaterals = parts.iter().all(|part| part.collateral_asset == intent.collateral_asset);
+    (debts.then_some(intent.debt_asset), collaterals.then_some(intent.collateral_asset))
+}
+
 fn lines(signed: &[Entry], tokens: &Tokens) -> Result<Vec<Line>> {
-    let name = |asset: Option<Address>| {
-        let symbol = asset.and_then(|asset| tokens.get(&asset)).map(|known| known.symbol.clone());
-        symbol.or_else(|| asset.map(|asset| asset.to_string())).unwrap_or_default()
+    let name = |asset: Option<Address>, is_liquidation: bool| match asset {
+        Some(asset) => tokens.get(&asset).map_or_else(|| asset.to_string(), |known| known.symbol.clone()),
+        None if is_liquidation => "several".to_owned(),
+        None => String::new(),
     };
     let mut lines: BTreeMap<_, Line> = BTreeMap::new();
     for entry in signed {
-        let (debt_asset, collateral_asset) =
-            entry.intent.as_ref().map(|intent| (intent.debt_asset, intent.collateral_asset)).unzip();
+        let (debt_asset, collateral_asset) = entry.intent.as_ref().map(pair).unwrap_or_default();
         let kind = entry.errand.as_ref().map_or("liquidation", |(errand, _)| errand.as_str());
         let day = rows::day(entry.at);
         let line = lines.entry((day.clone(), kind, debt_asset, collateral_asset)).or_insert_with(|| Line {
@@ -162,8 +170,8 @@ fn lines(signed: &[Entry], tokens: &Tokens) -> Result<Vec<Line>> {
             kind,
             debt_asset,
             collateral_asset,
-            debt: name(debt_asset),
-            collateral: name(collateral_asset),
+            debt: name(debt_asset, entry.intent.is_some()),
+            collateral: name(collateral_asset, entry.intent.is_some()),
             sent: 0,
             won: 0,
             reverted: 0,
@@ -186,7 +194,7 @@ fn lines(signed: &[Entry], tokens: &Tokens) -> Result<Vec<Line>> {
 mod tests {
     use super::*;
     use crate::domain::units::{Amount, Gas};
-    use crate::io::journal::{Errand, Intent, IntentId, Verdict};
+    use crate::io::journal::{Errand, IntentId, Verdict};
     use alloy::primitives::{B256, U256};
 
     fn wei(raw: u64) -> Wei {
@@ -216,6 +224,25 @@ mod tests {
         });
         let (from, hash) = (Address::ZERO, B256::ZERO);
         Entry { id: IntentId(1), at, from, nonce: 0, intent, errand, attempts: 1, hash, mined: None, verdict }
+    }
+
+    #[test]
+    fn a_transaction_of_several_counts_for_the_pair_they_have_in_common() {
+        let part = |debt: u8| {
+            let [account, debt, collateral] = [9, debt, 3].map(Address::repeat_byte);
+            serde_json::json!({ "account": account, "debt_asset": debt, "collateral_asset": collateral })
+        };
+        let told = |debts: &[u8]| {
+            let mut one = entry(0, Some(1), None);
+            let parts = debts.iter().map(|debt| part(*debt)).collect::<Vec<_>>();
+            one.intent.as_mut().unwrap().detail = serde_json::json!({ "liquidations": parts });
+            let line = lines(&[one], &Tokens::new()).unwrap().remove(0);
+            (line.debt, line.collateral)
+        };
+        let [debt, collateral] = [2, 3].map(|byte| Address::repeat_byte(byte).to_string());
+        assert_eq!(told(&[2, 2]), (debt.clone(), collateral.clone()));
+        assert_eq!(told(&[2, 4]), ("several".into(), collateral.clone()));
+        assert_eq!(told(&[]), (debt, collateral));
     }
 
     #[test]

@@ -60,6 +60,31 @@ pub struct Intent {
     pub detail: serde_json::Value,
 }
 
+/// Whom an intent was to liquidate, of what and for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub account: Address,
+    pub debt_asset: Address,
+    pub collateral_asset: Address,
+}
+
+impl Intent {
+    /// All that share the transaction, in the order in which they run: the columns have the first, the detail every one.
+    /// Never empty.
+    pub fn parts(&self) -> Vec<Part> {
+        let listed = self.detail.get("liquidations").and_then(serde_json::Value::as_array);
+        let part = |one: &serde_json::Value| {
+            let address = |key| one.get(key)?.as_str()?.parse().ok();
+            let [account, debt_asset, collateral_asset] =
+                [address("account")?, address("debt_asset")?, address("collateral_asset")?];
+            Some(Part { account, debt_asset, collateral_asset })
+        };
+        let parts = listed.into_iter().flatten().filter_map(part).collect::<Vec<_>>();
+        let Self { account, debt_asset, collateral_asset, .. } = *self;
+        if parts.is_empty() { vec![Part { account, debt_asset, collateral_asset }] } else { parts }
+    }
+}
+
 /// Signed bytes that are on the disk: the only thing that may be sent. Sending them twice is harmless, one
 /// nonce having one mined transaction.
 #[derive(Clone)]
