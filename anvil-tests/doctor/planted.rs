@@ -213,6 +213,8 @@ async fn faults_of_the_wallet_and_the_executor() -> Result<()> {
         check(stand, "no wallet", ("fail", "wallet"), "no key is configured", 3)
     })?;
     stand.set("BACKSTOP_WALLET__PRIVATE_KEY", "");
+    // A head of now, however long the above took.
+    stand.fork.mine(1).await?;
     for (file, text) in [("damaged.json", "{\"crypto\": "), ("word", "word")] {
         let path = stand.operator.folder.join(file);
         fs::write(&path, text)?;

@@ -28,8 +28,8 @@ const PARTS: u32 = 6;
 /// borrowed too much costs its premium only.
 const GROWTH: Bps = Bps(20);
 
-/// How far from where the rules open more a first call stays.
-const ROOM: Bps = Bps(1);
+/// What two calls must repay more than one to be worth the risk that the first one heals.
+const WORTH_TWO: Bps = Bps(100);
 
 /// What the search is about and may use.
 pub struct Scope<'a, P> {
@@ -134,13 +134,8 @@ struct First {
     second: Opportunity,
 }
 
-/// The first calls worth a second one, a little to either side of where the rules open more: until the block that includes
-/// us, interest and prices move.
+/// The first calls worth a second one.
 fn openings<P: Protocol>(scope: &Scope<'_, P>, pair: &Opportunity) -> Vec<First> {
-    let sizes = pair.openings.iter().flat_map(|opening| {
-        let room = opening.times(ROOM, Round::Up).unwrap_or_default();
-        [opening.minus(room), opening.plus(room).ok()].into_iter().flatten()
-    });
     let first = |size: Amount| {
         let outcome = scope.protocol.outcome(pair, size, &scope.when).ok()?.ok()?;
         let step = Step {
@@ -153,10 +148,10 @@ fn openings<P: Protocol>(scope: &Scope<'_, P>, pair: &Opportunity) -> Vec<First>
             (second.debt_asset, second.collateral_asset) == (pair.debt_asset, pair.collateral_asset)
         };
         let second = seconds.into_iter().find(same)?;
-        // Not more than one call takes: nothing is opened.
-        (outcome.repaid.plus(second.most).ok()? > pair.most).then_some(First { outcome, second })
+        let least = pair.most.plus(pair.most.times(WORTH_TWO, Round::Up).ok()?).ok()?;
+        (outcome.repaid.plus(second.most).ok()? > least).then_some(First { outcome, second })
     };
-    sizes.filter_map(first).collect()
+    pair.openings.iter().copied().filter_map(first).collect()
 }
 
 fn best_size<P: Protocol>(

@@ -22,6 +22,10 @@ const SMALL_POSITION: U256 = uint!(200_000_000_000_U256);
 /// Neither side may be left with less, unless with nothing. Source: `MIN_LEFTOVER_BASE`.
 pub(super) const LEAST_LEFTOVER: U256 = uint!(100_000_000_000_U256);
 
+/// How far beyond a bound a first call leaves the account, of one: until a second one runs, the market earns interest, and
+/// premiums of the loans in the same transaction, and a side may grow back over its bound.
+const HEADROOM: U256 = uint!(200_000_000_000_000_U256);
+
 /// One pair of one account, with the numbers that every size of liquidation shares.
 pub(super) struct Pair<'a> {
     pub judged: &'a Judged<'a>,
@@ -202,7 +206,7 @@ impl<'a> Pair<'a> {
 
     /// First repays after which a second call may take more than `most` leaves it: the largest after which the account is
     /// still liquidatable, and the least after which its health factor, or what is left of a side, is so small that the
-    /// close factor is everything.
+    /// close factor is everything; each with headroom.
     fn openings(&self, market: &Market, most: U256) -> Result<Vec<Amount>, Unknown> {
         let look = |cover: U256| {
             let attempt = Attempt {
@@ -216,7 +220,13 @@ impl<'a> Pair<'a> {
             let Ok(executed) = market.execute(self.judged, &attempt)? else { return Ok(None) };
             let said = executed.said;
             let sides = [self.debt_value(said.owed.0)?, self.collateral_value(said.supplied.0)?];
-            let is_small = sides.iter().any(|side| *side < SMALL_POSITION);
+            let bound = SMALL_POSITION.wrapping_sub(math::scale(
+                SMALL_POSITION,
+                HEADROOM,
+                math::WAD,
+                Rounding::Ceil,
+            )?);
+            let is_small = sides.iter().any(|side| *side < bound);
             Ok::<_, Unknown>(Some((said.health.factor.0, is_small)))
         };
         // A repay so small that a second behind it gains nothing; single units are refused from 3.5 on.
@@ -237,9 +247,9 @@ impl<'a> Pair<'a> {
             Ok(Some((before, after)))
         };
         let mut found = Vec::new();
-        let healthy = |factor: U256, _| factor >= HealthFactor::ONE.0;
+        let healthy = |factor: U256, _| factor >= HealthFactor::ONE.0.wrapping_sub(HEADROOM);
         found.extend(boundary(&healthy)?.map(|(before, _)| before));
-        let deep = |factor: U256, _| factor <= FULL_CLOSE;
+        let deep = |factor: U256, _| factor <= FULL_CLOSE.wrapping_sub(HEADROOM);
         found.extend(boundary(&deep)?.map(|(_, after)| after));
         if self.judged.rules.close_factor == CloseFactor::WholePosition {
             let small = |_, small| small;
