@@ -23,4 +23,5 @@ mod keeper;
 mod properties;
 mod refusals;
 mod tidy;
+mod walkthrough;
 mod wallet;
