@@ -24,4 +24,5 @@ mod keeper;
 mod properties;
 mod refusals;
 mod tidy;
+mod walkthrough;
 mod wallet;
