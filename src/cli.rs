@@ -1,10 +1,12 @@
 //! What may be typed, and what it means: commands, flags, and the configuration keys the flags stand for.
 
 mod books;
+mod demo;
 mod telling;
 mod wallet;
 
 pub use books::{History, Pause, Sweep, Token, Verdict, When};
+pub use demo::{Demo, DemoMarket};
 pub use telling::{completions, man};
 pub use wallet::{Import, Named, Wallet, WalletCommand, Where};
 
@@ -308,22 +310,6 @@ pub struct Deploy {
     pub yes: bool,
 }
 
-#[derive(Clone, Debug, Args)]
-pub struct Demo {
-    /// The protocol's version: v30 is Aave 3.0, v36 is Aave 3.6
-    // The same identifier as the global flag, whose place it takes below `demo`.
-    #[arg(short, long, id = "market", value_name = "VERSION", value_parser = ["v30", "v36"], default_value = "v36")]
-    market: String,
-
-    /// Without the pauses that make it readable
-    #[arg(long)]
-    pub fast: bool,
-
-    /// Without the keeper: both chains stay up until Ctrl-C, with a backstop.toml to try the commands on
-    #[arg(long)]
-    pub stay: bool,
-}
-
 #[derive(Clone, Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Print every value in effect; secrets as [set]
@@ -343,19 +329,6 @@ pub enum ConfigCommand {
         #[arg(long)]
         online: bool,
     },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DemoMarket {
-    V30,
-    V36,
-}
-
-impl Demo {
-    pub fn market(&self) -> DemoMarket {
-        // `Cli::read_from` lets nothing else through.
-        if self.market == "v30" { DemoMarket::V30 } else { DemoMarket::V36 }
-    }
 }
 
 impl Command {
