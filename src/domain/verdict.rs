@@ -51,10 +51,12 @@ pub fn of(receipt: &Receipt, kind: Kind, executor: Address) -> Verdict {
         .filter_map(|log| Executor::Executed::decode_log_data(&log.data).ok())
         .try_fold(Wei::ZERO, |sum, event| sum.plus(Wei(event.profit)))
         .unwrap_or(Wei::MAX);
-    let taken = ours()
+    let mut taken = ours()
         .filter_map(|log| Executor::Liquidated::decode_log_data(&log.data).ok())
         .map(|event| event.borrower)
-        .collect();
+        .collect::<Vec<_>>();
+    // Two calls of one plan take one account.
+    taken.dedup();
     let failed = ours()
         .filter_map(|log| Executor::Failed::decode_log_data(&log.data).ok())
         .map(|event| (event.place.saturating_to(), refusal(&event.reason)))
@@ -66,4 +68,39 @@ pub fn of(receipt: &Receipt, kind: Kind, executor: Address) -> Verdict {
     };
     let cost = receipt.gas_used.cost(receipt.gas_price);
     Verdict { outcome, gross, cost, net: Net::of(gross, cost), taken, failed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::chain::Log;
+    use crate::domain::units::{FeePerGas, Gas};
+    use alloy::primitives::{B256, U256};
+
+    #[test]
+    fn an_account_that_two_calls_take_is_taken_once() {
+        let executor = Address::repeat_byte(1);
+        let call = |borrower: u8| {
+            let (borrower, one) = (Address::repeat_byte(borrower), U256::ONE);
+            let event = Executor::Liquidated {
+                borrower,
+                collateral: executor,
+                debt: executor,
+                repaid: one,
+                seized: one,
+            };
+            Log { address: executor, data: event.encode_log_data() }
+        };
+        let receipt = Receipt {
+            hash: B256::ZERO,
+            block: 1,
+            block_hash: B256::ZERO,
+            succeeded: true,
+            gas_used: Gas(1),
+            gas_price: FeePerGas(1),
+            logs: vec![call(7), call(7), call(8)],
+        };
+        let verdict = of(&receipt, Kind::Execute, executor);
+        assert_eq!(verdict.taken, [7, 8].map(Address::repeat_byte));
+    }
 }
