@@ -195,12 +195,19 @@ async fn the_least_profit_over_all_undoes_all() -> Result<()> {
     plans[1].minProfit = profits[1] + one;
     let below = Executor::BelowMinimumProfit { profit: profits[0], minimum: sum };
     stage.refuses("one below its own", OPERATOR, &many(&plans, share, sum), below).await?;
-    // A gain of another token is handed on and not added up.
+    // A gain of another token is handed on and not added up: here dollars, many more of them than there are wei missing.
     let mut plans = good.clone();
     plans[1].profitToken = stage.token("USDC")?;
-    plans[1].minProfit = U256::ZERO;
-    let below = Executor::BelowMinimumProfit { profit: profits[0], minimum: sum };
-    stage.refuses("apples and pears", OPERATOR, &many(&plans, share, sum), below).await?;
+    let swap = &mut plans[1].legs[0].swaps[0];
+    (swap.exactOutput, swap.limit) = (false, U256::from(1));
+    let snapshot = stage.fork.snapshot().await?;
+    let receipt = stage.send(OPERATOR, &many(&plans, share, profits[0])).await?;
+    let gains = events::<Executor::Executed>(&receipt);
+    ensure!(gains.len() == 2 && gains[1].profit > U256::from(1_000_000), "no dollars were gained");
+    stage.fork.revert(snapshot).await?;
+    let minimum = profits[0] + U256::from(1_000_000);
+    let below = Executor::BelowMinimumProfit { profit: profits[0], minimum };
+    stage.refuses("apples and pears", OPERATOR, &many(&plans, share, minimum), below).await?;
     let snapshot = stage.fork.snapshot().await?;
     stage.send(OPERATOR, &many(&good, share, sum)).await.wrap_err("exactly the least")?;
     stage.is_clean().await?;
@@ -245,6 +252,25 @@ async fn a_list_without_sense_is_refused_by_name() -> Result<()> {
     let twice = [good[0].clone(), good[0].clone()];
     run(&stage, &twice, SHARE).await?;
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_lists_fit_into_one_transaction_and_leave_no_door_open() -> Result<()> {
+    let (stage, good) = stage().await?;
+    let contract = Spoofer::deploy(&stage).await?;
+    stage.set_role(contract.0, 1).await?;
+    let [first, second] = good.map(|plan| many(&[plan], U256::from(SHARE), U256::from(1)));
+    let answer = contract.relay_twice(&stage, &first, &second).await?;
+    ensure!(answer.is_ok(), "{}", words(&answer.err().unwrap_or_default()));
+    let late = Executor::executeOperationCall {
+        token: first.plans[0].legs[0].debt,
+        amount: first.plans[0].amount,
+        premium: U256::ZERO,
+        initiator: stage.executor,
+        data: plan_data(&first.plans[0]),
+    };
+    let answer = contract.relay_twice(&stage, &first, &late).await?;
+    is_refusal("late", &answer, &Executor::CallbackRefused { caller: contract.0 }.abi_encode())
 }
 
 /// T3: while one plan waits for its callback, no other plan's callback counts, not even from the right lender; and what a
