@@ -300,12 +300,10 @@ impl Sandwich {
         let mut counts = [0, 0];
         for order in ORDERS {
             let trades = order.contains(&Front);
-            let mut went = Vec::new();
             for (thousandths, millionths) in if trades { &MOVES[..] } else { &MOVES[..1] } {
                 let row = || format!("{what}: {order:?}, {thousandths} thousandths");
                 let passed = self.check(call, least, order, *millionths).await.wrap_err_with(row)?;
                 counts[usize::from(passed)] += 1;
-                went.push(passed);
                 let place = order.iter().position(|turn| *turn == Ours).unwrap_or_default();
                 match &order[..place] {
                     [] | [Back] => ensure!(passed, "{}: failed though nothing was worse", row()),
@@ -320,30 +318,26 @@ impl Sandwich {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_purchase_in_any_block_earns_its_least_profit_or_costs_gas_alone() -> Result<()> {
-    let sandwich = Sandwich::new(&WETH_FOR_USDC, "v30").await?;
+/// The plan alone, under each guard.
+async fn alone(what: &str, shape: &'static Shape, market: &'static str) -> Result<()> {
+    let sandwich = Sandwich::new(shape, market).await?;
     for guard in [Guard::Limit, Guard::LeastProfit] {
         let (plan, _) = sandwich.plan(guard).await?;
         let least = plan.minProfit;
-        sandwich
-            .all(&format!("purchase, {guard:?}"), &Executor::executeCall { plan }.abi_encode(), least)
-            .await?;
+        let call = Executor::executeCall { plan }.abi_encode();
+        sandwich.all(&format!("{what}, {guard:?}"), &call, least).await?;
     }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_purchase_in_any_block_earns_its_least_profit_or_costs_gas_alone() -> Result<()> {
+    alone("purchase", &WETH_FOR_USDC, "v30").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sale_in_any_block_earns_its_least_profit_or_costs_gas_alone() -> Result<()> {
-    let sandwich = Sandwich::new(&USDC_FOR_WETH, "v36").await?;
-    for guard in [Guard::Limit, Guard::LeastProfit] {
-        let (plan, _) = sandwich.plan(guard).await?;
-        let least = plan.minProfit;
-        sandwich
-            .all(&format!("sale, {guard:?}"), &Executor::executeCall { plan }.abi_encode(), least)
-            .await?;
-    }
-    Ok(())
+    alone("sale", &USDC_FOR_WETH, "v36").await
 }
 
 /// Several plans in one transaction, guarded each by itself and all together.

@@ -160,7 +160,7 @@ async fn live_mode_is_refused_unless_everything_is_in_place() -> Result<()> {
     let config = fs::read_to_string(stand.operator.config())?;
 
     stand.fork.set_balance(own, U256::ZERO).await?;
-    check(&stand, &["run"], CONFIGURATION, &["native coin to pay gas with"])?;
+    check(&stand, &["run"], CONFIGURATION, &["has 0.000000 native coin to pay gas with", "fund it"])?;
     stand.fork.set_balance(own, U256::from(10).pow(U256::from(18))).await?;
 
     stand.edit(

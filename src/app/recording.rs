@@ -20,8 +20,9 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The fields of the configuration word that logs tell: thresholds, bonus, decimals, flags, the protocol's fee.
-const TOLD: [usize; 4] = [16, 32, 48, 152];
+/// What logs tell of the configuration word, by the first bit: threshold; bonus; decimals, with the flags active, paused and
+/// flash loans; the protocol's fee.
+const TOLD: [(usize, u64); 4] = [(16, 0xffff), (32, 0xffff), (48, 0x91ff), (152, 0xffff)];
 
 /// What a replay came to.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -224,8 +225,8 @@ impl Replay {
         }
         if line.value.get("cfg").is_some() {
             let (ours, theirs) = (reserve.configuration.0, line.number("cfg")?);
-            for from in TOLD {
-                let field = |word: U256| word.wrapping_shr(from) & U256::from(0xff);
+            for (from, bits) in TOLD {
+                let field = |word: U256| word.wrapping_shr(from) & U256::from(bits);
                 self.check(line, &format!("configuration from bit {from}"), field(ours), field(theirs));
             }
         }

@@ -130,7 +130,7 @@ impl Order<'_> {
             amount: U256::ZERO,
             limit: swap.limit.0,
         });
-        let mut legs = self.calls.iter().map(|call| Executor::Leg {
+        let legs = self.calls.iter().map(|call| Executor::Leg {
             lender: self.lender,
             collateral: self.collateral_asset,
             debt: self.debt_asset,
@@ -138,7 +138,7 @@ impl Order<'_> {
             repay: call.cover,
             swaps: vec![],
         });
-        let mut legs = legs.by_ref().collect::<Vec<_>>();
+        let mut legs = legs.collect::<Vec<_>>();
         if let Some(last) = legs.last_mut() {
             last.swaps = swaps.collect();
         }

@@ -49,11 +49,6 @@ impl Kind {
             Self::Other => "other",
         }
     }
-
-    /// Its answer changes between the logs of what it reads.
-    pub fn moves_by_itself(self) -> bool {
-        matches!(self, Self::CappedRatio | Self::PendleDiscount | Self::DualAggregator | Self::Other)
-    }
 }
 
 /// What a contract is asked to find out what it is.

@@ -208,6 +208,8 @@ impl<'a> Pair<'a> {
     /// still liquidatable, and the least after which its health factor, or what is left of a side, is so small that the
     /// close factor is everything; each with headroom.
     fn openings(&self, market: &Market, most: U256) -> Result<Vec<Amount>, Unknown> {
+        let headroom = math::scale(SMALL_POSITION, HEADROOM, math::WAD, Rounding::Ceil)?;
+        let bound = math::sub(SMALL_POSITION, headroom)?;
         let look = |cover: U256| {
             let attempt = Attempt {
                 account: self.judged.address,
@@ -220,12 +222,6 @@ impl<'a> Pair<'a> {
             let Ok(executed) = market.execute(self.judged, &attempt)? else { return Ok(None) };
             let said = executed.said;
             let sides = [self.debt_value(said.owed.0)?, self.collateral_value(said.supplied.0)?];
-            let bound = SMALL_POSITION.wrapping_sub(math::scale(
-                SMALL_POSITION,
-                HEADROOM,
-                math::WAD,
-                Rounding::Ceil,
-            )?);
             let is_small = sides.iter().any(|side| *side < bound);
             Ok::<_, Unknown>(Some((said.health.factor.0, is_small)))
         };

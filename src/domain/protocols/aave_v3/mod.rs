@@ -1,5 +1,6 @@
 //! Aave V3 and its forks. `state` is what we hold, `mirror`, `logs`, `reads` and `settle` keep it true, `health`,
-//! `liquidation` and `execution` are the contract's arithmetic, `limits` and `crossing` ask it where a verdict turns, `rules` says how the releases differ.
+//! `liquidation` and `execution` are the contract's arithmetic, `limits` and `crossing` ask it where a verdict turns, `rules`
+//! says how the releases differ.
 
 pub mod crossing;
 mod execution;
