@@ -33,18 +33,24 @@ async fn check(market: &'static str, expected: u8) -> Result<()> {
     let mut lenders = BTreeSet::new();
     let mut plans = 0;
     for plan in stand.scan()?.opportunities {
-        let call = Executor::executeCall::abi_decode(&plan.call.data)?.plan;
-        let in_dai = plan.leg()?.debt_asset == dai;
-        let wanted = if in_dai { expected } else { FROM_LENDER };
-        ensure!(call.funding == wanted, "{market}: {plan:#?} is funded by {}", call.funding);
-        if !in_dai {
-            continue;
+        let calls = match Executor::executeCall::abi_decode(&plan.call.data) {
+            Ok(call) => vec![call.plan],
+            Err(_) => Executor::executeManyCall::abi_decode(&plan.call.data)?.plans,
+        };
+        let mut has_dai = false;
+        for call in &calls {
+            let in_dai = call.legs.iter().all(|leg| leg.debt == dai);
+            let wanted = if in_dai { expected } else { FROM_LENDER };
+            ensure!(call.funding == wanted, "{market}: {plan:#?} is funded by {}", call.funding);
+            has_dai |= in_dai;
+            if call.funding == FROM_POOL {
+                lenders.insert(lender(&plan, call)?);
+            }
         }
-        if call.funding == FROM_POOL {
-            lenders.insert(lender(&plan, &call)?);
+        if has_dai {
+            promise::check(&stand, &plan, 1).await?;
+            plans += 1;
         }
-        promise::check(&stand, &plan, 1).await?;
-        plans += 1;
     }
     ensure!(plans >= 3, "{market}: {plans} plans for a debt in DAI");
     let named =
@@ -55,8 +61,8 @@ async fn check(market: &'static str, expected: u8) -> Result<()> {
 
 /// The lending pool's other token and fee.
 fn lender(plan: &Opportunity, call: &Executor::Plan) -> Result<(Address, u32)> {
-    let debt = plan.leg()?.debt_asset;
     let fee = call.pairFee.to::<u32>();
+    let debt = call.legs.first().map(|leg| leg.debt).unwrap_or_default();
     for swap in call.legs.iter().flat_map(|leg| &leg.swaps) {
         let ends = [swap.tokenIn, swap.tokenOut];
         let same = ends.contains(&debt) && ends.contains(&call.pairToken) && swap.fee.to::<u32>() == fee;

@@ -14,6 +14,7 @@ mod pools;
 mod promise;
 mod refusals;
 mod rounds;
+mod several;
 mod sizes;
 mod stand;
 mod twice;

@@ -85,14 +85,21 @@ async fn check(market: &'static str) -> Result<()> {
             } else {
                 same.note(kept)
             }
-            *shapes.entry(Shape::of(&plan.leg()?, stand.fork.manifest.wrapped_native)).or_default() += 1;
+            *shapes.entry(Shape::of(plan, stand.fork.manifest.wrapped_native)?).or_default() += 1;
         }
         sent += scan.opportunities.len();
         tell(market, world, &scan, (later, same));
     }
     eprintln!("{market}: {sent} calls sent as printed, {shapes:?}");
     let found = shapes.keys().copied().collect::<BTreeSet<_>>();
-    for shape in [Shape::DebtIsNative, Shape::CollateralIsNative, Shape::Neither, Shape::TwoSwapsOnTheWay] {
+    for shape in [
+        Shape::DebtIsNative,
+        Shape::CollateralIsNative,
+        Shape::Neither,
+        Shape::TwoSwapsOnTheWay,
+        Shape::SeveralCollaterals,
+        Shape::SeveralDebts,
+    ] {
         ensure!(found.contains(&shape), "{market}: no plan was of the shape {shape:?}");
     }
     Ok(())

@@ -306,7 +306,7 @@ impl<'a> Stage<'a> {
                         Exact::Out(_) => (ours.amount_in, false),
                     };
                     // The quoter's own count of ticks takes in the one it begins at, where the tick stays the same.
-                    let found = (amount, ours.sqrt_price);
+                    let found = (amount, ours.spot.sqrt_price);
                     let expected = (theirs.amount, theirs.priceAfter.to::<U256>());
                     ensure!(found == expected, "{}: {found:?}, the pool {expected:?}", what());
                     tally.crossed += u64::from(ours.crossed);
@@ -376,7 +376,7 @@ impl<'a> Stage<'a> {
         let expected = [signed(ours.amount_in)?, signed(ours.amount_out)?];
         ensure!(moved == expected, "{given:?} {exact:?}: moved {moved:?}, expected {expected:?}");
         self.refresh(pool).await?;
-        let found = (ours.sqrt_price, ours.liquidity);
+        let found = (ours.spot.sqrt_price, ours.spot.liquidity);
         ensure!(found == (pool.sqrt_price, pool.liquidity), "{given:?} {exact:?}: {ours:?} is not {pool:?}");
         tally.carried_out += 1;
         tally.crossed += u64::from(ours.crossed);

@@ -1,5 +1,7 @@
 //! Whether one printed opportunity is worth what it says: it is sent as printed, measured, and undone.
 
+use std::collections::BTreeSet;
+
 use alloy::{
     eips::BlockId,
     primitives::{Address, I256, U256, address},
@@ -15,7 +17,7 @@ use backstop::{
 };
 use eyre::{Result, WrapErr, ensure};
 
-use super::stand::{Leg, Opportunity, Stand};
+use super::stand::{Opportunity, Stand};
 
 pub const MULTICALL: Address = address!("0xcA11bde05977b3631167028862bE2a173976CA11");
 
@@ -24,7 +26,7 @@ alloy::sol! {
     function allowance(address owner, address spender) external view returns (uint256);
 }
 
-/// How the legs of a plan are shaped.
+/// How a plan is shaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shape {
     DebtIsNative,
@@ -34,21 +36,31 @@ pub enum Shape {
     /// Through the native coin: a swap into it and one out of it.
     TwoSwapsOnTheWay,
     SameAsset,
+    SeveralCollaterals,
+    SeveralDebts,
 }
 
 impl Shape {
-    pub fn of(leg: &Leg, native: Address) -> Self {
-        if leg.debt_asset == leg.collateral_asset {
+    pub fn of(plan: &Opportunity, native: Address) -> Result<Self> {
+        let count = |assets: Vec<Address>| assets.into_iter().collect::<BTreeSet<_>>().len();
+        if count(plan.legs.iter().map(|leg| leg.debt_asset).collect()) > 1 {
+            return Ok(Self::SeveralDebts);
+        }
+        if count(plan.legs.iter().map(|leg| leg.collateral_asset).collect()) > 1 {
+            return Ok(Self::SeveralCollaterals);
+        }
+        let leg = plan.leg()?;
+        Ok(if leg.debt_asset == leg.collateral_asset {
             Self::SameAsset
-        } else if leg.route.len() > 2 {
-            Self::TwoSwapsOnTheWay
         } else if leg.debt_asset == native {
             Self::DebtIsNative
         } else if leg.collateral_asset == native {
             Self::CollateralIsNative
+        } else if plan.swaps.iter().any(|swap| swap.sold == native) {
+            Self::TwoSwapsOnTheWay
         } else {
             Self::Neither
-        }
+        })
     }
 }
 
@@ -69,7 +81,6 @@ pub async fn check(stand: &Stand, plan: &Opportunity, delay: u64) -> Result<Kept
 
 async fn measure(stand: &Stand, plan: &Opportunity, delay: u64) -> Result<Kept> {
     let Stand { fork, market, .. } = stand;
-    let leg = plan.leg()?;
     let before = fork.account_data(market, plan.account, BlockId::latest()).await?;
     let had = fork.balance(RECEIVER, "WETH").await?;
     let receipt = stand.carry_out(plan, delay).await?;
@@ -87,7 +98,7 @@ async fn measure(stand: &Stand, plan: &Opportunity, delay: u64) -> Result<Kept> 
 
     moved_as_promised(stand, plan, &receipt)?;
     let after = fork.account_data(market, plan.account, BlockId::latest()).await?;
-    healthier(stand, &leg, &before, &after).await?;
+    healthier(stand, plan, &before, &after).await?;
     nothing_left(stand, plan.call.to).await?;
     Ok(Kept { net_ppm: ppm(net, promised)?, gas_ppm })
 }
@@ -113,14 +124,22 @@ fn moved_as_promised(stand: &Stand, plan: &Opportunity, receipt: &TransactionRec
 
 /// The debt shrank by what was repaid, the collateral by what was seized and the protocol's fee, and whoever was not
 /// beyond help is healthier.
-async fn healthier(stand: &Stand, leg: &Leg, before: &AccountData, after: &AccountData) -> Result<()> {
+async fn healthier(
+    stand: &Stand,
+    plan: &Opportunity,
+    before: &AccountData,
+    after: &AccountData,
+) -> Result<()> {
     let value = async |token: Address, amount: U256| -> Result<U256> {
         let symbol = stand.symbol(token)?;
         let unit = U256::from(10).pow(U256::from(stand.fork.manifest.token(symbol)?.decimals));
         Ok(amount * U256::from(stand.fork.price(symbol).await?) / unit)
     };
-    let repaid = value(leg.debt_asset, leg.repay).await?;
-    let seized = value(leg.collateral_asset, leg.seize).await?;
+    let (mut repaid, mut seized) = (U256::ZERO, U256::ZERO);
+    for leg in &plan.legs {
+        repaid += value(leg.debt_asset, leg.repay).await?;
+        seized += value(leg.collateral_asset, leg.seize).await?;
+    }
     let written_off = stand.market == "v36" && after.totalCollateralBase.is_zero();
     if written_off {
         ensure!(after.totalDebtBase.is_zero(), "what no collateral stands for is written off");

@@ -136,7 +136,7 @@ async fn gas_of_borrowing(stand: &Stand, scan: &Scan) -> Result<u64> {
         let cover = call.legs.first().ok_or_else(|| eyre!("a plan without a leg"))?.repay;
         let moved = force(stand, plan.account, pair, cover).await?;
         let moved = moved.ok_or_else(|| eyre!("the contract refuses {plan:#?}"))?;
-        let swaps = if leg.route.len() > 2 { 2 } else { 1 };
+        let swaps = plan.swaps.len() as u64;
         most = most.max(plan.gas.saturating_sub(moved.gas + swaps * SWAP_GAS));
     }
     Ok(most)

@@ -40,6 +40,7 @@ pub struct Opportunity {
     pub account: Address,
     pub health_factor: U256,
     pub legs: Vec<Leg>,
+    pub swaps: Vec<Swap>,
     pub gross_wei: U256,
     pub gas: u64,
     pub cost_wei: U256,
@@ -54,8 +55,15 @@ pub struct Leg {
     pub collateral_asset: Address,
     pub repay: U256,
     pub seize: U256,
-    pub route: Vec<Address>,
-    pub fees: Vec<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Swap {
+    pub sold: Address,
+    pub bought: Address,
+    pub fee: u32,
+    pub give: U256,
+    pub take: U256,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -86,13 +94,13 @@ fn maybe_signed<'de, D: Deserializer<'de>>(input: D) -> Result<Option<I256>, D::
 }
 
 impl Opportunity {
-    /// All legs as one: they are of the same pair, and share their route.
+    /// All legs as one, where they are of the same pair.
     pub fn leg(&self) -> Result<Leg> {
         let first = self.legs.first().ok_or_else(|| eyre!("an opportunity without a leg: {self:?}"))?;
         let mut whole = Leg { repay: U256::ZERO, seize: U256::ZERO, ..first.clone() };
         for leg in &self.legs {
             let same = (leg.debt_asset, leg.collateral_asset) == (first.debt_asset, first.collateral_asset);
-            ensure!(same && (&leg.route, &leg.fees) == (&first.route, &first.fees), "two pairs: {self:?}");
+            ensure!(same, "two pairs: {self:?}");
             whole.repay += leg.repay;
             whole.seize += leg.seize;
         }

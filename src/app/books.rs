@@ -163,6 +163,7 @@ fn decision(market: &str, block: u64, change: &Change<'_>) -> Decision {
         Change::Plan(plan, fate) => {
             let draft = &plan.proposal.draft;
             let (verdict, reason) = fate.words();
+            let first = draft.first();
             Decision {
                 market,
                 block,
@@ -170,9 +171,9 @@ fn decision(market: &str, block: u64, change: &Change<'_>) -> Decision {
                 verdict: verdict.into(),
                 reason: reason.into(),
                 why: String::new(),
-                debt_asset: Some(draft.debt_asset),
-                collateral_asset: Some(draft.collateral_asset),
-                repay: Some(draft.repaid()),
+                debt_asset: first.map(|(debt, ..)| debt),
+                collateral_asset: first.map(|(_, collateral, _)| collateral),
+                repay: first.map(|(.., repaid)| repaid),
                 net: Some(plan.net),
             }
         }
@@ -195,8 +196,9 @@ fn decision(market: &str, block: u64, change: &Change<'_>) -> Decision {
 fn plan_key(plan: &Plan) -> String {
     let draft = &plan.proposal.draft;
     let net = plan.net.gain().map_or_else(String::new, |net| coarse(&net.0.to_string()));
-    let repay = coarse(&draft.repaid().0.to_string());
-    format!("{} {} {repay} {net}", draft.debt_asset, draft.collateral_asset)
+    let assets = draft.calls().map(|call| format!("{} {} ", call.debt_asset, call.collateral_asset));
+    let repaid = draft.repaid().into_iter().map(|(_, repaid)| coarse(&repaid.0.to_string()) + " ");
+    format!("{}{}{net}", assets.collect::<String>(), repaid.collect::<String>())
 }
 
 fn skip_key(skip: &Skip) -> String {

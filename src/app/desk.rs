@@ -2,6 +2,7 @@
 
 use super::errand;
 use super::observe::{self, Voice};
+use super::show::{legs, swap_lines};
 use crate::config::{Config, Key};
 use crate::domain::chain::Receipt;
 use crate::domain::cost::{Fees, gas_limit};
@@ -206,12 +207,14 @@ impl Desk {
     fn intent(&self, submission: &Submission) -> Result<Intent> {
         let first = submission.plans.first().ok_or_else(|| eyre!("a submission of nothing"))?;
         let (draft, proposal) = (&first.proposal.draft, &first.proposal);
+        let (debt_asset, collateral_asset, repay) =
+            draft.first().ok_or_else(|| eyre!("a draft of nothing"))?;
         Ok(Intent {
             market: self.voice.market.clone(),
             account: draft.account,
-            debt_asset: draft.debt_asset,
-            collateral_asset: draft.collateral_asset,
-            repay: draft.repaid(),
+            debt_asset,
+            collateral_asset,
+            repay,
             block: proposal.at.number,
             deadline_block: proposal.deadline,
             promised_gross: submission.gross,
@@ -338,14 +341,9 @@ fn detail(plan: &Plan) -> serde_json::Value {
     let draft = &plan.proposal.draft;
     json!({
         "account": draft.account,
-        "debt_asset": draft.debt_asset,
-        "collateral_asset": draft.collateral_asset,
-        "repay": draft.repaid(),
-        "seize": draft.seized(),
-        "calls": draft.calls().count(),
+        "legs": legs(draft),
         "health_factor": draft.health,
-        "route": draft.route,
-        "fees": draft.tiers,
+        "swaps": swap_lines(draft),
         "gross_wei": plan.gross,
         "min_profit_wei": plan.proposal.min_profit,
     })

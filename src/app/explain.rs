@@ -13,6 +13,7 @@ use crate::cli::Explain as Arguments;
 use crate::config::{Config, Need};
 use crate::domain::chain::Read;
 use crate::domain::explain::{Explain, Leg, LiquidationPrice, Remedy};
+use crate::domain::plan::Proposal;
 use crate::domain::prices::Moment;
 use crate::domain::protocol::{Health, Protocol, Unknown};
 use crate::domain::units::{Amount, Base, Bps, HealthFactor, Price, Round, mul_div};
@@ -20,7 +21,7 @@ use crate::exit::{Exit, ExitExt};
 use alloy::primitives::{Address, U256};
 use alloy::sol_types::SolCall;
 use eyre::Result;
-use pairs::Prospect;
+use pairs::{Ending, Prospect};
 
 /// Everything found out about the account.
 struct Findings {
@@ -36,6 +37,8 @@ struct Findings {
     /// The configuration has a route, and the pool's rules are known.
     is_priced: bool,
     prospects: Vec<Prospect>,
+    /// What would be sent, where that is calls of several pairs in one transaction.
+    together: Option<(Proposal, Ending)>,
 }
 
 /// An asset that is supplied and does not count.
@@ -65,6 +68,10 @@ pub async fn explain(config: &Config, arguments: &Arguments, json: bool) -> Resu
         Need::Route if market.rules.is_some() => Some(bench(config, &wire, None).await?),
         _ => None,
     };
+    let together = match &bench {
+        Some(bench) => pairs::together(&wire, bench, arguments.account).await?,
+        None => None,
+    };
     let findings = Findings {
         account: arguments.account,
         is_indexed,
@@ -73,6 +80,7 @@ pub async fn explain(config: &Config, arguments: &Arguments, json: bool) -> Resu
         idle: idle(&wire, arguments.account).await.exit(Exit::Network)?,
         is_priced: bench.is_some(),
         prospects: pairs::prospects(&wire, bench.as_ref(), arguments.account).await?,
+        together,
     };
     if json {
         json::print(&config.market.name, &wire, &findings)

@@ -213,7 +213,7 @@ pub fn decided(name: &str, market: &Market, block: u64, change: &Change<'_>, jso
             out::json(&Event { v: 1, event: fate.words().0, market: name, what })
         }
         Change::Plan(plan, fate) => {
-            let told = tell(market, plan);
+            let told = tell(market, &plan.proposal.draft);
             let word = if *fate == Fate::Paused { "paused    " } else { "would send" };
             out::line(&format!(
                 "{word}  block {block}  {}  health {}  seize {}  repay {}  net {}  gas {}  {}",

@@ -86,7 +86,7 @@ fn print_table(config: &Config, wire: &Wire, borrowers: usize) -> Result<()> {
         table.load_style(comfy_table::presets::NOTHING);
         table.set_header(["BORROWER", "HEALTH", "SEIZE", "REPAY", "GROSS", "GAS", "NET", "VIA"]);
         for plan in &report.plans {
-            let told = tell(market, plan);
+            let told = tell(market, &plan.proposal.draft);
             table.add_row([
                 plan.proposal.draft.account.to_string(),
                 factor(plan.proposal.draft.health),

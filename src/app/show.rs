@@ -1,6 +1,6 @@
 //! How decisions look: as JSON for programs, as words and rounded figures for people.
 
-use crate::domain::plan::{Plan, Skip};
+use crate::domain::plan::{Draft, Liquidation, Plan, Skip, Swap};
 use crate::domain::protocols::aave_v3::Market;
 use crate::domain::units::{Amount, Gas, HealthFactor, Net, Wei, show};
 use alloy::primitives::{Address, Bytes, U256};
@@ -13,6 +13,7 @@ pub struct Opportunity {
     account: String,
     health_factor: HealthFactor,
     legs: Vec<Leg>,
+    swaps: Vec<SwapLine>,
     gross_wei: Wei,
     gas: Gas,
     cost_wei: Wei,
@@ -20,14 +21,25 @@ pub struct Opportunity {
     call: Call,
 }
 
+/// One `liquidationCall` of a plan.
 #[derive(Debug, Serialize)]
-struct Leg {
+pub struct Leg {
     debt_asset: String,
     collateral_asset: String,
+    /// `debtToCover`.
+    cover: Amount,
     repay: Amount,
     seize: Amount,
-    route: Vec<String>,
-    fees: Vec<u32>,
+}
+
+/// One swap of a plan, in what JSON says of it: units by the pool's arithmetic, fee in millionths.
+#[derive(Debug, Serialize)]
+pub struct SwapLine {
+    sold: String,
+    bought: String,
+    fee: u32,
+    give: Amount,
+    take: Amount,
 }
 
 #[derive(Debug, Serialize)]
@@ -54,17 +66,8 @@ impl From<&Plan> for Opportunity {
         Self {
             account: draft.account.to_string(),
             health_factor: draft.health,
-            legs: draft
-                .calls()
-                .map(|call| Leg {
-                    debt_asset: draft.debt_asset.to_string(),
-                    collateral_asset: draft.collateral_asset.to_string(),
-                    repay: call.repaid,
-                    seize: call.seized,
-                    route: draft.route.iter().map(Address::to_string).collect(),
-                    fees: draft.tiers.clone(),
-                })
-                .collect(),
+            legs: legs(draft),
+            swaps: swap_lines(draft),
             gross_wei: plan.gross,
             gas: plan.gas,
             cost_wei: plan.cost,
@@ -72,6 +75,28 @@ impl From<&Plan> for Opportunity {
             call: Call { to: plan.proposal.to.to_string(), data: plan.proposal.data.clone() },
         }
     }
+}
+
+pub fn legs(draft: &Draft) -> Vec<Leg> {
+    let leg = |call: &Liquidation| Leg {
+        debt_asset: call.debt_asset.to_string(),
+        collateral_asset: call.collateral_asset.to_string(),
+        cover: Amount(call.outcome.cover),
+        repay: call.outcome.repaid,
+        seize: call.outcome.seized,
+    };
+    draft.calls().map(leg).collect()
+}
+
+pub fn swap_lines(draft: &Draft) -> Vec<SwapLine> {
+    let line = |swap: &Swap| SwapLine {
+        sold: swap.sold.to_string(),
+        bought: swap.bought.to_string(),
+        fee: swap.tier,
+        give: swap.given,
+        take: swap.taken,
+    };
+    draft.swaps().map(line).collect()
 }
 
 impl From<&Skip> for Skipped {
@@ -96,24 +121,21 @@ pub struct Told {
 }
 
 /// Amounts with their symbols, and the way between them.
-pub fn tell(market: &Market, plan: &Plan) -> Told {
-    let draft = &plan.proposal.draft;
-    let amount = |asset: Address, units: Amount| {
+pub fn tell(market: &Market, draft: &Draft) -> Told {
+    let amount = |(asset, units): (Address, Amount)| {
         market.reserves.get(&asset).map_or_else(
             || format!("{units} of {asset}"),
             |reserve| format!("{} {}", show(units.0, reserve.decimals, 4), reserve.symbol),
         )
     };
-    Told {
-        seize: amount(draft.collateral_asset, draft.seized()),
-        repay: amount(draft.debt_asset, draft.repaid()),
-        via: route(&draft.tiers),
-    }
+    let all =
+        |amounts: Vec<(Address, Amount)>| amounts.into_iter().map(amount).collect::<Vec<_>>().join(" + ");
+    Told { seize: all(draft.seized()), repay: all(draft.repaid()), via: route(draft) }
 }
 
 /// The pools on the way, by their fees.
-pub fn route(tiers: &[u32]) -> String {
-    let tiers = tiers.iter().map(|tier| format!("{} %", show_tier(*tier))).collect::<Vec<_>>();
+fn route(draft: &Draft) -> String {
+    let tiers = draft.swaps().map(|swap| format!("{} %", show_tier(swap.tier))).collect::<Vec<_>>();
     if tiers.is_empty() { "no swap".into() } else { format!("univ3 {}", tiers.join(" + ")) }
 }
 

@@ -1,10 +1,9 @@
 //! The executor contract as the keeper sees it: the call it encodes, the list it must carry, and the storage
 //! that lets a dry run place it where none is deployed. `docs/executor.md` has the layout.
 
-use super::plan::{Funding, Swap};
-use super::protocol::Outcome;
+use super::plan::{Funding, Loan};
 use super::route::Venue;
-use super::units::{Amount, Gas, Wei};
+use super::units::{Gas, Wei};
 use crate::abi::executor::Executor;
 use alloy::primitives::{Address, B256, Bytes, U256, address, aliases::U24, keccak256};
 use alloy::sol_types::{SolCall, SolValue};
@@ -101,17 +100,11 @@ pub fn code_hash() -> B256 {
     keccak256(code())
 }
 
-/// What `execute` needs to know.
+/// What one plan of the executor needs to know.
 pub struct Order<'a> {
     pub lender: Address,
     pub account: Address,
-    pub debt_asset: Address,
-    pub collateral_asset: Address,
-    /// The calls for this pair, in order: their collateral is swapped after the last.
-    pub calls: Vec<Outcome>,
-    pub funding: Funding,
-    pub borrowed: Amount,
-    pub swaps: &'a [Swap],
+    pub loan: &'a Loan,
     pub venue: &'a Venue,
     pub min_profit: Wei,
     /// Last block the plan may run in.
@@ -121,7 +114,8 @@ pub struct Order<'a> {
 impl Order<'_> {
     /// The plan as the contract takes it.
     pub fn encode(&self) -> Executor::Plan {
-        let swaps = self.swaps.iter().map(|swap| Executor::Swap {
+        let Loan { funding, borrowed, calls, swaps, .. } = self.loan;
+        let swaps = swaps.iter().map(|swap| Executor::Swap {
             router: self.venue.router,
             exactOutput: swap.buys,
             tokenIn: swap.sold,
@@ -130,26 +124,26 @@ impl Order<'_> {
             amount: U256::ZERO,
             limit: swap.limit.0,
         });
-        let legs = self.calls.iter().map(|call| Executor::Leg {
+        let legs = calls.iter().map(|call| Executor::Leg {
             lender: self.lender,
-            collateral: self.collateral_asset,
-            debt: self.debt_asset,
+            collateral: call.collateral_asset,
+            debt: call.debt_asset,
             borrower: self.account,
-            repay: call.cover,
+            repay: call.outcome.cover,
             swaps: vec![],
         });
         let mut legs = legs.collect::<Vec<_>>();
         if let Some(last) = legs.last_mut() {
             last.swaps = swaps.collect();
         }
-        let (funding, source, pair_token, pair_fee) = match self.funding {
+        let (funding, source, pair_token, pair_fee) = match *funding {
             Funding::Lender(lender) => (0, lender, Address::ZERO, 0),
             Funding::Pool { partner, tier, .. } => (1, self.venue.factory, partner, tier),
         };
         Executor::Plan {
             funding,
             source,
-            amount: self.borrowed.0,
+            amount: borrowed.0,
             pairToken: pair_token,
             pairFee: U24::from(pair_fee),
             profitToken: self.venue.wrapped_native,
@@ -160,14 +154,14 @@ impl Order<'_> {
     }
 }
 
-/// The call data of `execute`.
-pub fn call_data(plan: Executor::Plan) -> Bytes {
-    Executor::executeCall { plan }.abi_encode().into()
-}
-
-/// The call data of `executeMany`: each plan whole or not at all, with at most so much gas; at least `min_profit`
-/// over all.
-pub fn many_data(plans: Vec<(Executor::Plan, Gas)>, profit_token: Address, min_profit: Wei) -> Bytes {
+/// The call data that carries plans out: one by `execute`, several by `executeMany`, each whole or not at all, with at
+/// most so much gas, and at least `min_profit` over all.
+pub fn call_data(mut plans: Vec<(Executor::Plan, Gas)>, profit_token: Address, min_profit: Wei) -> Bytes {
+    if plans.len() == 1
+        && let Some((plan, _)) = plans.pop()
+    {
+        return Executor::executeCall { plan }.abi_encode().into();
+    }
     let (plans, most) = plans.into_iter().map(|(plan, most)| (plan, U256::from(most.0))).unzip();
     let call = Executor::executeManyCall { plans, most, profitToken: profit_token, minProfit: min_profit.0 };
     call.abi_encode().into()

@@ -11,7 +11,7 @@ mod offer;
 mod weigh;
 
 pub use facts::{Effect, Halt, Input, Report, Terms};
-pub use weigh::{propose, weigh};
+pub use weigh::{orders, propose, weigh};
 
 use super::chain::{Answer, BlockRef, Head, Log};
 use super::cost::next_base_fee;

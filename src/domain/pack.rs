@@ -4,10 +4,10 @@
 
 use super::chain::Head;
 use super::cost::{self, FeePolicy, TRANSACTION_CAP, fees, gas_limit};
-use super::executor::{Order, call_data, many_data};
-use super::keeper::Terms;
-use super::plan::{Call, Plan, Submission, Swap, Trial, least_profit};
-use super::units::{Amount, Bps, FeePerGas, Gas, Net, Round, Wei, mul_div};
+use super::executor::call_data;
+use super::keeper::{Terms, orders};
+use super::plan::{Call, Draft, Loan, Plan, Submission, Swap, Trial, least_profit};
+use super::units::{Amount, Bps, FeePerGas, Gas, Net, Overflow, Round, Wei, mul_div};
 use crate::abi::executor::Executor;
 use alloy::primitives::U256;
 use std::cmp::Reverse;
@@ -67,18 +67,26 @@ fn net_per_gas(plan: &Plan) -> U256 {
     mul_div(net.0, U256::from(1_000_000_u64), U256::from(plan.gas.0.max(1)), Round::Down).unwrap_or(U256::MAX)
 }
 
-/// The calls of a rehearsal: each plan by itself, with nothing but the room its swaps have to hold it.
+/// The calls of a rehearsal: each loan of each plan by itself, with nothing but the room its swaps have to hold it.
 pub fn rehearsal(plans: &[Plan], terms: &Terms) -> Vec<Call> {
-    let call = |plan: &Plan| Call { to: terms.executor, data: call_data(encode(plan, terms, Wei::ZERO)) };
-    plans.iter().map(call).collect()
+    let calls = |plan: &Plan| {
+        let orders = encode(plan, terms, |_| Ok(Wei::ZERO)).unwrap_or_default();
+        let call = |order| Call {
+            to: terms.executor,
+            data: call_data(vec![order], terms.venue.wrapped_native, Wei::ZERO),
+        };
+        orders.into_iter().map(call).collect::<Vec<_>>()
+    };
+    plans.iter().flat_map(calls).collect()
 }
 
-/// Weighs each plan by what it brought behind the others. What was refused there, or does not pay, is left out.
+/// Weighs each plan by what its loans brought behind the others. What was refused there, or does not pay, is left out.
 pub fn weigh(plans: Vec<Plan>, trials: &[Trial], head: &Head, terms: &Terms) -> Step {
     let count = plans.len();
-    let rehearsed = plans.into_iter().zip(trials).filter_map(|(plan, trial)| match trial {
-        Trial::Profit { gross, gas } => Some(Plan { gross: *gross, gas: *gas, ..plan }),
-        Trial::Refused { .. } => None,
+    let mut trials = trials.iter();
+    let rehearsed = plans.into_iter().filter_map(|plan| {
+        let trials = trials.by_ref().take(plan.proposal.draft.loans.len()).collect::<Vec<_>>();
+        rehearsed(plan, &trials)
     });
     let kept = worthwhile(rehearsed.collect(), cost::next_base_fee(head), terms);
     match kept.len() {
@@ -86,6 +94,21 @@ pub fn weigh(plans: Vec<Plan>, trials: &[Trial], head: &Head, terms: &Terms) -> 
         left if left < count => Step::Rehearse(kept),
         _ => whole(kept, head, terms),
     }
+}
+
+/// The plan with what its loans brought, where none was refused.
+fn rehearsed(mut plan: Plan, trials: &[&Trial]) -> Option<Plan> {
+    let draft = &mut plan.proposal.draft;
+    if trials.len() != draft.loans.len() {
+        return None;
+    }
+    for (loan, trial) in draft.loans.iter_mut().zip(trials) {
+        let Trial::Profit { gross, gas } = trial else { return None };
+        (loan.gross, loan.gas) = (*gross, *gas);
+    }
+    *draft = Draft::new(draft.account, draft.health, std::mem::take(&mut draft.loans)).ok()?;
+    let (gross, gas) = (draft.gross, draft.gas);
+    Some(Plan { gross, gas, ..plan })
 }
 
 /// What pays by itself behind the others, and does not cost them more than small change: a transaction has one price for
@@ -131,13 +154,14 @@ fn whole(plans: Vec<Plan>, head: &Head, terms: &Terms) -> Step {
     let mut least = Wei::ZERO;
     for plan in &plans {
         let floor = plan.gas.cost(base_fee);
-        let Ok(own) = least_profit(plan.gross, terms.slippage, floor) else { return Step::Alone };
         let Ok(sum) = least.plus(floor) else { return Step::Alone };
         least = sum;
-        encoded.push((encode(plan, terms, own), gas_limit(plan.gas, Gas(u64::MAX))));
+        let own = |loan: &Loan| least_profit(loan.gross, terms.slippage, loan.gas.cost(base_fee));
+        let Ok(orders) = encode(plan, terms, own) else { return Step::Alone };
+        encoded.extend(orders);
     }
     // Over all: at least what the gas of all costs. A leg that fails alone takes its share with it.
-    let data = many_data(encoded, terms.venue.wrapped_native, least);
+    let data = call_data(encoded, terms.venue.wrapped_native, least);
     Step::Prove(plans, Call { to: terms.executor, data })
 }
 
@@ -170,23 +194,17 @@ pub fn prove(
     Step::Send(Box::new(Submission { plans, to: call.to, data: call.data, gross, gas, fees, cost, net }))
 }
 
-fn encode(plan: &Plan, terms: &Terms, min_profit: Wei) -> Executor::Plan {
-    let draft = &plan.proposal.draft;
-    let swaps = draft.swaps.iter().map(roomy).collect::<Vec<_>>();
-    Order {
-        lender: terms.lender,
-        account: draft.account,
-        debt_asset: draft.debt_asset,
-        collateral_asset: draft.collateral_asset,
-        calls: draft.calls().copied().collect(),
-        funding: draft.funding,
-        borrowed: draft.borrowed,
-        swaps: &swaps,
-        venue: &terms.venue,
-        min_profit,
-        deadline: plan.proposal.deadline,
-    }
-    .encode()
+/// The plan's orders with room for their swaps, and for gas.
+fn encode(
+    plan: &Plan,
+    terms: &Terms,
+    least: impl Fn(&Loan) -> Result<Wei, Overflow>,
+) -> Result<Vec<(Executor::Plan, Gas)>, Overflow> {
+    let mut draft = plan.proposal.draft.clone();
+    draft.loans.iter_mut().flat_map(|loan| &mut loan.swaps).for_each(|swap| *swap = roomy(swap));
+    orders(&draft, terms, plan.proposal.deadline, |loan| {
+        Ok((least(loan)?, gas_limit(loan.gas, Gas(u64::MAX))))
+    })
 }
 
 fn roomy(swap: &Swap) -> Swap {
@@ -204,11 +222,12 @@ mod tests {
     use super::*;
     use crate::domain::chain::BlockRef;
     use crate::domain::keeper;
-    use crate::domain::plan::{Draft, Funding};
+    use crate::domain::plan::{Funding, Liquidation};
     use crate::domain::protocol::Outcome;
     use crate::domain::route::Venue;
     use crate::domain::units::HealthFactor;
     use alloy::primitives::{Address, B256};
+    use alloy::sol_types::SolCall;
 
     /// Thousandths of a coin.
     fn milli(number: u64) -> Wei {
@@ -254,21 +273,20 @@ mod tests {
     /// The plan of the account `name` that pays `gross` for `gas` by itself.
     fn plan(name: u8, pays: &(u64, u64)) -> Plan {
         let one = Amount::new(U256::ONE);
-        let draft = Draft {
-            account: Address::repeat_byte(name),
-            health: HealthFactor::ONE,
+        let call = Liquidation {
             debt_asset: Address::repeat_byte(0xde),
             collateral_asset: Address::repeat_byte(4),
-            first: None,
             outcome: Outcome { cover: U256::ONE, repaid: one, seized: one, fee: one },
+        };
+        let loan = Loan {
             funding: Funding::Lender(Address::repeat_byte(5)),
             borrowed: one,
+            calls: vec![call],
             swaps: vec![],
-            route: vec![],
-            tiers: vec![],
             gross: milli(pays.0),
             gas: Gas(pays.1),
         };
+        let draft = Draft::new(Address::repeat_byte(name), HealthFactor::ONE, vec![loan]).unwrap();
         let proposal = keeper::propose(draft, &terms(), &head()).unwrap();
         keeper::weigh(proposal, trial(pays), &terms(), cost::next_base_fee(&head())).unwrap()
     }
@@ -313,6 +331,24 @@ mod tests {
         let trials = [trial(&SMALL), trial(&(1, 1_000_000)), trial(&SMALL)];
         check(&weigh(plans(&[SMALL; 3]), &trials, &head(), &terms()), "rehearse 1 3");
         check(&weigh(plans(&[LARGE; 2]), &[refused, trial(&LARGE)], &head(), &terms()), "alone");
+    }
+
+    #[test]
+    fn each_loan_is_rehearsed_by_itself_and_a_plan_without_one_of_them_is_left_out() {
+        let mut several = plans(&[LARGE; 3]);
+        let draft = &mut several[1].proposal.draft;
+        draft.loans = vec![draft.loans[0].clone(); 2];
+        assert_eq!(rehearsal(&several, &terms()).len(), 4);
+        let refused = Trial::Refused { why: String::new() };
+        let trials = [trial(&LARGE), trial(&LARGE), refused, trial(&LARGE)];
+        check(&weigh(several.clone(), &trials, &head(), &terms()), "rehearse 1 3");
+        let trials = [trial(&LARGE), trial(&SMALL), trial(&LARGE), trial(&LARGE)];
+        let Step::Prove(kept, call) = weigh(several, &trials, &head(), &terms()) else { panic!() };
+        assert_eq!(kept[1].gross, milli(10_020));
+        let least = Executor::executeManyCall::abi_decode(&call.data).unwrap();
+        let promised = |gross: Wei| least_profit(gross, terms().slippage, Wei::ZERO).unwrap().0;
+        let each = least.plans.iter().map(|plan| plan.minProfit).collect::<Vec<_>>();
+        assert_eq!(each, [LARGE, SMALL, LARGE, LARGE].map(|(gross, _)| promised(milli(gross))));
     }
 
     #[test]

@@ -23,52 +23,95 @@ pub struct Swap {
     pub tier: u32,
     /// Buys just what is missing to repay the loan; otherwise sells all there is.
     pub buys: bool,
+    /// Units of `sold` that it gives and of `bought` that it takes, by the pool's arithmetic.
+    pub given: Amount,
+    pub taken: Amount,
     /// Least received when selling, most given when buying.
     pub limit: Amount,
 }
 
-/// A liquidation as it would be executed, at the pools' prices of one block.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Draft {
-    pub account: Address,
-    pub health: HealthFactor,
+/// One `liquidationCall` and what it moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Liquidation {
     pub debt_asset: Address,
     pub collateral_asset: Address,
-    /// A call for the same pair before the last one, which opens more for that.
-    pub first: Option<Outcome>,
-    /// The last call.
     pub outcome: Outcome,
+}
+
+/// One loan, the calls it pays for, and the swaps behind them that repay it: one plan of the executor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loan {
     pub funding: Funding,
+    /// Units of the debt asset, which is that of all the calls.
     pub borrowed: Amount,
+    /// In their order; never empty.
+    pub calls: Vec<Liquidation>,
     pub swaps: Vec<Swap>,
-    /// Tokens from the collateral to the debt, and the tiers between them.
-    pub route: Vec<Address>,
-    pub tiers: Vec<u32>,
     /// Wrapped native coin left over after everything but gas, by the pools' arithmetic.
     pub gross: Wei,
     /// Expected gas, before it was simulated.
     pub gas: Gas,
 }
 
+/// What is to be done about one account in one transaction, at the pools' prices of one block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    pub account: Address,
+    pub health: HealthFactor,
+    /// In their order, one for each debt in a row; never empty.
+    pub loans: Vec<Loan>,
+    /// As of its loans, summed up.
+    pub gross: Wei,
+    pub gas: Gas,
+}
+
 impl Draft {
-    /// The calls in their order: one, or two.
-    pub fn calls(&self) -> impl Iterator<Item = &Outcome> {
-        self.first.iter().chain([&self.outcome])
+    /// # Errors
+    /// `Overflow` when the loans' profits do not fit.
+    pub fn new(account: Address, health: HealthFactor, loans: Vec<Loan>) -> Result<Self, Overflow> {
+        let gross = loans.iter().map(|loan| loan.gross).try_fold(Wei::ZERO, Wei::plus)?;
+        let gas = Gas(loans.iter().fold(0, |sum: u64, loan| sum.saturating_add(loan.gas.0)));
+        Ok(Self { account, health, loans, gross, gas })
     }
 
-    /// Debt units that all calls repay. What does not fit was refused before.
-    pub fn repaid(&self) -> Amount {
-        self.sum(|call| call.repaid)
+    /// The calls of all loans in their order.
+    pub fn calls(&self) -> impl Iterator<Item = &Liquidation> {
+        self.loans.iter().flat_map(|loan| &loan.calls)
     }
 
-    /// Collateral units that all calls seize.
-    pub fn seized(&self) -> Amount {
-        self.sum(|call| call.seized)
+    pub fn swaps(&self) -> impl Iterator<Item = &Swap> {
+        self.loans.iter().flat_map(|loan| &loan.swaps)
     }
 
-    fn sum(&self, what: impl Fn(&Outcome) -> Amount) -> Amount {
-        self.calls().try_fold(Amount::ZERO, |sum, call| sum.plus(what(call))).unwrap_or(Amount::MAX)
+    /// Units repaid by debt asset, in the order of the calls.
+    pub fn repaid(&self) -> Vec<(Address, Amount)> {
+        by_asset(self.calls().map(|call| (call.debt_asset, call.outcome.repaid)))
     }
+
+    /// Units seized by collateral asset, in the order of the calls.
+    pub fn seized(&self) -> Vec<(Address, Amount)> {
+        by_asset(self.calls().map(|call| (call.collateral_asset, call.outcome.seized)))
+    }
+
+    /// The pair that stands for all where there is room for one: that of the first call, with all that is repaid of its
+    /// debt.
+    pub fn first(&self) -> Option<(Address, Address, Amount)> {
+        let call = self.calls().next()?;
+        let (_, repaid) = self.repaid().into_iter().next()?;
+        Some((call.debt_asset, call.collateral_asset, repaid))
+    }
+}
+
+/// Sums by asset, each where it comes first; what does not fit is the greatest number.
+pub fn by_asset(amounts: impl Iterator<Item = (Address, Amount)>) -> Vec<(Address, Amount)> {
+    let mut sums: Vec<(Address, Amount)> = Vec::new();
+    for (asset, amount) in amounts {
+        match sums.iter_mut().find(|(known, _)| *known == asset) {
+            Some((_, sum)) => *sum = sum.plus(amount).unwrap_or(Amount::MAX),
+            None => sums.push((asset, amount)),
+        }
+    }
+    sums
 }
 
 /// A draft with the exact call, before anybody ran it.
@@ -199,13 +242,14 @@ impl Skip {
     }
 
     pub fn of(draft: &Draft, reason: Reason, net: Option<Net>) -> Self {
+        let first = draft.first();
         Self {
             account: draft.account,
             health: Some(draft.health),
             reason,
-            debt_asset: Some(draft.debt_asset),
-            collateral_asset: Some(draft.collateral_asset),
-            repay: Some(draft.repaid()),
+            debt_asset: first.map(|(debt, ..)| debt),
+            collateral_asset: first.map(|(_, collateral, _)| collateral),
+            repay: first.map(|(.., repaid)| repaid),
             net,
         }
     }

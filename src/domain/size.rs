@@ -1,35 +1,35 @@
-//! How much to repay, through which pools: the search for the draft that leaves most. It is one function of
-//! what is known; what it needs and does not know it notes as questions, and it is called again with the
-//! answers. Outcomes come from the protocol's arithmetic, proceeds from the pools' own, nothing from a model.
+//! How much to repay, of which debts, for which collaterals, and through which pools: the search for the draft that
+//! leaves most. It is one function of what is known; what it needs and does not know it notes as questions, and it is
+//! called again with the answers. Outcomes come from the protocol's arithmetic, proceeds from the pools' own, nothing
+//! from a model.
 
 mod deal;
+mod fund;
+mod peak;
+mod price;
 
-use deal::{Deal, Path};
-
-use super::plan::{Draft, Funding, Reason, Skip};
+use super::plan::{Draft, Liquidation, Reason, Skip};
 use super::prices::Moment;
-use super::protocol::{Opportunity, Outcome, Protocol, Step};
-use super::route::{Knowledge, Known, Pair, TIERS, Venue};
-use super::units::{Amount, Bps, FeePerGas, Gas, Net, Round, mul_div};
-use alloy::primitives::{Address, U256};
+use super::protocol::{Opportunity, Protocol, Step};
+use super::route::{Knowledge, Known, Venue};
+use super::units::{Amount, Bps, FeePerGas, Gas, Net, Round};
+use alloy::primitives::Address;
 
-/// What a liquidation funded by a flash loan takes before any swap, and what each swap adds. Only weighs
-/// routes against each other; the price is taken from the simulation.
-const BASE_GAS: Gas = Gas(470_000);
-const SWAP_GAS: Gas = Gas(110_000);
-/// What a second liquidation of the same pair adds.
-const CALL_GAS: Gas = Gas(170_000);
-/// Shares of the largest repay that are tried first, in 1,024ths.
-const LADDER: [u32; 7] = [1, 8, 64, 256, 512, 768, 1_024];
-/// After the first look, the neighbourhood of the best is divided this often, into so many parts.
-const REFINEMENTS: usize = 3;
-const PARTS: u32 = 6;
-/// A debt that is closed whole grows until we are included: seven days at 10 % a year are 19 basis points. What is
-/// borrowed too much costs its premium only.
-const GROWTH: Bps = Bps(20);
+/// What one loan takes with one liquidation before any swap, what another liquidation of the same debt and each swap add,
+/// and what a loan takes behind another one in the same transaction. Only weighs plans against each other; the price is
+/// taken from the simulation.
+pub const LOAN_GAS: Gas = Gas(470_000);
+pub const CALL_GAS: Gas = Gas(170_000);
+pub const SWAP_GAS: Gas = Gas(110_000);
+pub const NEXT_LOAN_GAS: Gas = Gas(400_000);
 
-/// What two calls must repay more than one to be worth the risk that the first one heals.
-const WORTH_TWO: Bps = Bps(100);
+/// What another call must add to be worth the risk that the one before it heals.
+const WORTH: Bps = Bps(5);
+/// Of two calls, so many beginnings are looked at closely, and each of its sizes so often.
+const CLOSE: usize = 3;
+const TURNS: usize = 2;
+/// More calls than this for one account do not fit beside others.
+const MOST_CALLS: usize = 6;
 
 /// What the search is about and may use.
 pub struct Scope<'a, P> {
@@ -41,9 +41,6 @@ pub struct Scope<'a, P> {
     pub base_fee: FeePerGas,
     pub slippage: Bps,
 }
-
-/// How a candidate fared.
-type Priced = Known<Result<Draft, Refusal>>;
 
 /// Why a size, a pair or an account is refused, with its numbers as far as there are any.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,286 +83,272 @@ impl Refusal {
     }
 }
 
-/// The best draft over all pairs of one account, a pair and the reason why there is none, or the need to ask first.
-/// `No` only where there are no pairs.
+/// The best draft for one account by calls of these pairs, a pair and the reason why there is none, or the need to ask
+/// first. `No` only where there are no pairs.
 pub fn best<P: Protocol>(
     scope: &Scope<'_, P>,
-    opportunities: &[Opportunity],
+    pairs: &[Opportunity],
     knowledge: &mut Knowledge,
 ) -> Known<Result<Draft, (Opportunity, Refusal)>> {
-    let mut found = Vec::new();
+    let mut search = Search { scope, pairs, knowledge, is_waiting: false };
     let mut refusal: Option<(Opportunity, Refusal)> = None;
-    let mut waiting = false;
-    for opportunity in opportunities {
-        // A first call that opens more than it takes: only what comes of it counts, the pair is judged by itself below.
-        for first in openings(scope, opportunity) {
-            match best_size(scope, &first.second, Some(first.outcome), knowledge) {
-                // The account is as weak as it is before the first call.
-                Known::Yes(Ok(draft)) => found.push(Draft { health: opportunity.health, ..draft }),
-                Known::NotYet => waiting = true,
-                Known::Yes(Err(_)) | Known::No => {}
-            }
-        }
-        match best_size(scope, opportunity, None, knowledge) {
-            Known::Yes(Ok(draft)) => found.push(draft),
-            Known::Yes(Err(other)) => {
+    let mut singles = Vec::new();
+    for pair in pairs {
+        match search.last(&[], pair) {
+            Ok(found) => singles.push(found),
+            Err(other) => {
                 refusal = Some(match refusal {
                     Some((pair, known)) if known.clone().nearer(other.clone()) == known => (pair, known),
-                    _ => (opportunity.clone(), other),
+                    _ => (pair.clone(), other),
                 });
             }
-            Known::No => {}
-            Known::NotYet => waiting = true,
         }
     }
-    if waiting {
+    let double = search.double(&singles);
+    let mut best = singles.into_iter().max_by_key(|found| scope.net(&found.draft));
+    if let Some(double) = double
+        && best.as_ref().is_none_or(|single| scope.is_worth_more(&double.draft, &single.draft))
+    {
+        best = Some(double);
+    }
+    while let Some(found) = best.as_ref()
+        && found.calls.len() < MOST_CALLS
+        && let Some(longer) = search.longer(found)
+    {
+        best = Some(longer);
+    }
+    if search.is_waiting {
         return Known::NotYet;
     }
-    match (found.into_iter().max_by_key(|draft| scope.net(draft)), refusal) {
-        (Some(draft), _) => Known::Yes(Ok(draft)),
+    match (best, refusal) {
+        (Some(found), _) => Known::Yes(Ok(found.draft)),
         (None, Some(refused)) => Known::Yes(Err(refused)),
         (None, None) => Known::No,
     }
 }
 
-/// A first call, and the same pair as it stands after that.
-struct First {
-    outcome: Outcome,
-    second: Opportunity,
+/// Calls one behind the other, and what they come to.
+#[derive(Clone)]
+struct Found {
+    calls: Vec<Taken>,
+    draft: Draft,
 }
 
-/// The first calls worth a second one.
-fn openings<P: Protocol>(scope: &Scope<'_, P>, pair: &Opportunity) -> Vec<First> {
-    let first = |size: Amount| {
-        let outcome = scope.protocol.outcome(pair, size, &scope.when).ok()?.ok()?;
-        let step = Step {
-            debt_asset: pair.debt_asset,
-            collateral_asset: pair.collateral_asset,
-            cover: outcome.cover,
-        };
-        let seconds = scope.protocol.opportunities(pair.account, &[step], &scope.when).ok()?.ok()?;
-        let same = |second: &Opportunity| {
-            (second.debt_asset, second.collateral_asset) == (pair.debt_asset, pair.collateral_asset)
-        };
-        let second = seconds.into_iter().find(same)?;
-        let least = pair.most.plus(pair.most.times(WORTH_TWO, Round::Up).ok()?).ok()?;
-        (outcome.repaid.plus(second.most).ok()? > least).then_some(First { outcome, second })
-    };
-    pair.openings.iter().copied().filter_map(first).collect()
-}
-
-fn best_size<P: Protocol>(
-    scope: &Scope<'_, P>,
-    opportunity: &Opportunity,
-    first: Option<Outcome>,
-    knowledge: &mut Knowledge,
-) -> Priced {
-    let most = opportunity.most;
-    let mut sizes = LADDER
-        .iter()
-        .filter_map(|share| mul_div(most.0, U256::from(*share), U256::from(1_024), Round::Up).ok())
-        .map(Amount)
-        .chain(opportunity.kinks.iter().copied())
-        .collect::<Vec<_>>();
-    let mut refusal = Refusal::bare(Reason::NoRoute);
-    for round in 0..=REFINEMENTS {
-        sizes.sort_unstable();
-        sizes.dedup();
-        let mut priced = Vec::new();
-        let mut waiting = false;
-        for size in &sizes {
-            match price(scope, opportunity, first, *size, knowledge) {
-                Known::Yes(Ok(draft)) => priced.push((*size, draft)),
-                Known::Yes(Err(other)) => refusal = refusal.nearer(other),
-                Known::No => {}
-                Known::NotYet => waiting = true,
-            }
-        }
-        if waiting {
-            return Known::NotYet;
-        }
-        let best = priced.iter().max_by_key(|(size, draft)| (scope.net(draft), std::cmp::Reverse(*size)));
-        let Some((size, draft)) = best else { return Known::Yes(Err(refusal)) };
-        // What still grows at the upper end after a closer look has its best there: deep pools.
-        let at_the_end = round > 0 && sizes.last() == Some(size);
-        if round == REFINEMENTS || at_the_end {
-            return Known::Yes(Ok(draft.clone()));
-        }
-        match between_neighbours(&sizes, *size) {
-            fresh if fresh.is_empty() => return Known::Yes(Ok(draft.clone())),
-            fresh => sizes.extend(fresh),
-        }
-    }
-    Known::Yes(Err(refusal))
-}
-
-/// Sizes that divide the gap on either side of `best`.
-fn between_neighbours(sizes: &[Amount], best: Amount) -> Vec<Amount> {
-    let below = sizes.iter().rev().find(|size| **size < best);
-    let above = sizes.iter().find(|size| **size > best);
-    let mut fresh = Vec::new();
-    for (low, high) in [(below, Some(&best)), (Some(&best), above)] {
-        let (Some(low), Some(high)) = (low, high) else { continue };
-        let Some(gap) = high.minus(*low) else { continue };
-        for part in 1..PARTS {
-            let step = mul_div(gap.0, U256::from(part), U256::from(PARTS), Round::Down);
-            if let Ok(size) = step.and_then(|step| low.plus(Amount(step)))
-                && size > *low
-                && size < *high
-            {
-                fresh.push(size);
-            }
-        }
-    }
-    fresh
-}
-
-/// What repaying `size` leaves, through the best pools; `first` is what a call before it moves.
-fn price<P: Protocol>(
-    scope: &Scope<'_, P>,
-    opportunity: &Opportunity,
-    first: Option<Outcome>,
+/// A call with what was asked of the protocol for it.
+#[derive(Clone, Copy)]
+struct Taken {
     size: Amount,
-    knowledge: &mut Knowledge,
-) -> Priced {
-    let outcome = match scope.protocol.outcome(opportunity, size, &scope.when) {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(revert)) => return Known::Yes(Err(Refusal::bare(Reason::Refused(revert)))),
-        Err(unknown) => return Known::Yes(Err(Refusal::bare(Reason::Unknown(unknown)))),
-    };
-    let sum = |what: fn(&Outcome) -> Amount| what(&outcome).plus(first.as_ref().map_or(Amount::ZERO, what));
-    let (Ok(repaid), Ok(seized)) = (sum(|call| call.repaid), sum(|call| call.seized)) else {
-        return Known::Yes(Err(Refusal::bare(Reason::Overflow)));
-    };
-    let outcome_of_all = Outcome { repaid, seized, ..outcome };
-    let borrowed = match borrowed(&outcome_of_all) {
-        Ok(borrowed) => borrowed,
-        Err(reason) => return Known::Yes(Err(Refusal::bare(reason))),
-    };
-    let deal = |missing: Amount, locked: Option<Address>| Deal {
-        collateral: opportunity.collateral_asset,
-        debt: opportunity.debt_asset,
-        native: scope.venue.wrapped_native,
-        seized,
-        missing,
-        slippage: scope.slippage,
-        locked,
-    };
-    let (funding, premium) = match fund(scope, opportunity, &outcome_of_all, borrowed, knowledge) {
-        Known::Yes(terms) => terms,
-        Known::No => return Known::Yes(Err(Refusal::bare(Reason::NoFunding))),
-        Known::NotYet => {
-            // What the swaps need to know is asked in the same round.
-            let _ = deal(repaid, None).best_path(knowledge, |path| Net::Gain(path.left));
-            return Known::NotYet;
-        }
-    };
-    let Ok(missing) = repaid.plus(premium) else {
-        return Known::Yes(Err(Refusal::bare(Reason::Overflow)));
-    };
-    let locked = match funding {
-        Funding::Pool { pool, .. } => Some(pool),
-        Funding::Lender(_) => None,
-    };
-    let base = if first.is_some() { Gas(BASE_GAS.0.saturating_add(CALL_GAS.0)) } else { BASE_GAS };
-    let draft = |path: Path| {
-        let swaps = u64::try_from(path.swaps.len()).unwrap_or(u64::MAX);
-        Draft {
-            account: opportunity.account,
-            health: opportunity.health,
-            debt_asset: opportunity.debt_asset,
-            collateral_asset: opportunity.collateral_asset,
-            first,
-            outcome,
-            funding,
-            borrowed,
-            route: path.route,
-            tiers: path.tiers,
-            gross: path.left,
-            gas: Gas(base.0.saturating_add(SWAP_GAS.0.saturating_mul(swaps))),
-            swaps: path.swaps,
-        }
-    };
-    match deal(missing, locked).best_path(knowledge, |path| scope.net(&draft(path.clone()))) {
-        Known::Yes(Ok(path)) => Known::Yes(Ok(draft(path))),
-        Known::Yes(Err(poor)) => {
-            // What is missing, and the gas of the cheapest call there is.
-            let loss = poor.short.and_then(|short| short.plus(BASE_GAS.cost(scope.base_fee)).ok());
-            let net = loss.map(Net::Loss);
-            Known::Yes(Err(Refusal { reason: poor.reason, repay: Some(repaid), net }))
-        }
-        Known::No => Known::No,
-        Known::NotYet => Known::NotYet,
-    }
+    call: Liquidation,
 }
 
-/// What must be borrowed: the repay, with room for growth where all of a debt is closed.
-fn borrowed(outcome: &Outcome) -> Result<Amount, Reason> {
-    if outcome.cover != U256::MAX {
-        return Ok(outcome.repaid);
-    }
-    let growth = outcome.repaid.times(GROWTH, Round::Up)?.max(Amount::new(U256::from(10)));
-    Ok(outcome.repaid.plus(growth)?)
+/// A first call, and a second one that was not looked at closely.
+struct Beginning {
+    calls: [Taken; 2],
+    net: Net,
 }
 
-/// The cheapest loan of `amount` and its premium: the protocol's own where it lends it, else a pool's.
-fn fund<P: Protocol>(
-    scope: &Scope<'_, P>,
-    opportunity: &Opportunity,
-    outcome: &Outcome,
-    amount: Amount,
-    knowledge: &mut Knowledge,
-) -> Known<(Funding, Amount)> {
-    let debt = opportunity.debt_asset;
-    if let Some(terms) = scope.protocol.flash(debt, amount) {
-        // What is lent cannot be seized at the same time.
-        let needed =
-            if opportunity.collateral_asset == debt { amount.plus(outcome.seized) } else { Ok(amount) };
-        if needed.is_ok_and(|needed| terms.available >= needed) {
-            return Known::Yes((Funding::Lender(terms.lender), terms.premium));
-        }
+struct Search<'a, 'b, P> {
+    scope: &'a Scope<'b, P>,
+    pairs: &'a [Opportunity],
+    knowledge: &'a mut Knowledge,
+    /// Something must be asked before there is an answer.
+    is_waiting: bool,
+}
+
+impl<P: Protocol> Search<'_, '_, P> {
+    /// The best size of `pair` as the last call behind these.
+    fn last(&mut self, before: &[Taken], pair: &Opportunity) -> Result<Found, Refusal> {
+        let mut refusal = Refusal::bare(Reason::NoRoute);
+        let found = peak::best(peak::ladder(pair), |size| match self.behind(before, pair, size)? {
+            Ok(found) => Some((self.scope.net(&found.draft), found)),
+            Err(other) => {
+                refusal = refusal.clone().nearer(other);
+                None
+            }
+        });
+        found.ok_or(refusal)
     }
-    let on_route = [opportunity.collateral_asset, scope.venue.wrapped_native];
-    let mut best: Option<(bool, Amount, Funding)> = None;
-    let mut waiting = false;
-    for partner in scope.partners.iter().copied().filter(|partner| *partner != debt) {
-        for tier in TIERS {
-            let pool = match knowledge.pool(Pair::of(debt, partner), tier) {
-                Known::Yes(pool) => pool,
-                Known::No => continue,
-                Known::NotYet => {
-                    waiting = true;
-                    continue;
-                }
-            };
-            match knowledge.holds(debt, pool) {
-                Known::Yes(held) if held >= amount => {
-                    let Ok(fee) = mul_div(amount.0, U256::from(tier), U256::from(1_000_000), Round::Up)
-                    else {
-                        continue;
-                    };
-                    // A pool that lends is locked: one that the swaps do not want comes first.
-                    let candidate =
-                        (on_route.contains(&partner), Amount(fee), Funding::Pool { partner, tier, pool });
-                    if best.is_none_or(|(wanted, fee, _)| (candidate.0, candidate.1) < (wanted, fee)) {
-                        best = Some(candidate);
-                    }
-                }
-                Known::NotYet => waiting = true,
-                _ => {}
+
+    /// These calls and then `size` of `pair`; `None` where something must be asked first.
+    fn behind(
+        &mut self,
+        before: &[Taken],
+        pair: &Opportunity,
+        size: Amount,
+    ) -> Option<Result<Found, Refusal>> {
+        let call = match self.scope.liquidation(pair, size) {
+            Ok(call) => call,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        let mut calls = before.to_vec();
+        calls.push(Taken { size, call });
+        self.found(calls)
+    }
+
+    fn found(&mut self, calls: Vec<Taken>) -> Option<Result<Found, Refusal>> {
+        let liquidations = calls.iter().map(|taken| taken.call).collect::<Vec<_>>();
+        match price::draft(self.scope, self.pairs, &liquidations, self.knowledge) {
+            Known::Yes(priced) => Some(priced.map(|draft| Found { calls, draft })),
+            Known::No => Some(Err(Refusal::bare(Reason::NoRoute))),
+            Known::NotYet => {
+                self.is_waiting = true;
+                None
             }
         }
     }
-    match best {
-        _ if waiting => Known::NotYet,
-        Some((_, fee, funding)) => Known::Yes((funding, fee)),
-        None => Known::No,
+
+    /// Pairs of ours that are legal after these calls.
+    fn after(&self, calls: &[Taken]) -> Vec<Opportunity> {
+        let Some(account) = self.pairs.first().map(|pair| pair.account) else { return vec![] };
+        let step = |taken: &Taken| Step {
+            debt_asset: taken.call.debt_asset,
+            collateral_asset: taken.call.collateral_asset,
+            cover: taken.call.outcome.cover,
+        };
+        let steps = calls.iter().map(step).collect::<Vec<_>>();
+        let Ok(Ok(mut pairs)) = self.scope.protocol.opportunities(account, &steps, &self.scope.when) else {
+            return vec![];
+        };
+        pairs.retain(|pair| self.pairs.iter().any(|ours| is_same(ours, pair)));
+        pairs
+    }
+
+    /// The best of two calls, where there is one.
+    fn double(&mut self, singles: &[Found]) -> Option<Found> {
+        let mut beginnings = Vec::new();
+        for first in self.pairs {
+            let alone = singles.iter().filter_map(|found| found.calls.first());
+            let alone = alone.filter(|taken| is_of(first, taken)).map(|taken| taken.size);
+            let sizes = first.openings.iter().copied().chain(peak::steps(first)).chain(alone);
+            let mut sizes = sizes.collect::<Vec<_>>();
+            sizes.sort_unstable();
+            sizes.dedup();
+            for size in sizes {
+                self.begin(first, size, &mut beginnings);
+            }
+        }
+        beginnings.sort_by_key(|beginning| std::cmp::Reverse(beginning.net));
+        // The best of each two pairs: other sizes of them are found from there.
+        let mut chosen: Vec<Beginning> = Vec::new();
+        for beginning in beginnings {
+            let same = |other: &Beginning| {
+                let pairs = |calls: &[Taken; 2]| calls.map(|taken| key(&taken.call));
+                pairs(&other.calls) == pairs(&beginning.calls)
+            };
+            if chosen.len() < CLOSE && !chosen.iter().any(same) {
+                chosen.push(beginning);
+            }
+        }
+        let found = chosen.into_iter().filter_map(|beginning| self.closely(beginning.calls));
+        let found = found.collect::<Vec<_>>();
+        found.into_iter().max_by_key(|found| self.scope.net(&found.draft))
+    }
+
+    /// What comes of `size` of a first pair, with each second one in a few sizes.
+    fn begin(&mut self, first: &Opportunity, size: Amount, beginnings: &mut Vec<Beginning>) {
+        let Ok(call) = self.scope.liquidation(first, size) else { return };
+        let taken = Taken { size, call };
+        for second in self.after(&[taken]) {
+            let mut best: Option<Beginning> = None;
+            for size in peak::steps(&second) {
+                let Some(Ok(found)) = self.behind(&[taken], &second, size) else { continue };
+                let net = self.scope.net(&found.draft);
+                if best.as_ref().is_none_or(|best| net > best.net)
+                    && let Ok(calls) = found.calls.try_into()
+                {
+                    best = Some(Beginning { calls, net });
+                }
+            }
+            beginnings.extend(best);
+        }
+    }
+
+    /// Two calls with their sizes looked at in turns, each while the other stays.
+    fn closely(&mut self, [mut first, mut second]: [Taken; 2]) -> Option<Found> {
+        let mut best = None;
+        for turn in 0..TURNS {
+            let after = self.after(&[first]);
+            let pair = after.iter().find(|pair| is_of(pair, &second))?;
+            let found = self.last(&[first], pair).ok()?;
+            second = *found.calls.last()?;
+            let gained = best.replace(found);
+            // A first size that stays, stays.
+            let moved = self.sooner(first, second)?;
+            let (size, net) = (moved.calls.first()?.size, self.scope.net(&moved.draft));
+            if size == first.size || gained.is_some_and(|before: Found| self.scope.net(&before.draft) >= net)
+            {
+                break;
+            }
+            first = *moved.calls.first()?;
+            if turn.saturating_add(1) == TURNS {
+                best = Some(moved);
+            }
+        }
+        best
+    }
+
+    /// The best size of the first of two calls, while what is asked of the second stays.
+    fn sooner(&mut self, first: Taken, second: Taken) -> Option<Found> {
+        let pair = self.pairs.iter().find(|pair| is_of(pair, &first))?;
+        let mut sizes = peak::ladder(pair);
+        sizes.extend(pair.openings.iter().copied().chain([first.size]));
+        peak::best(sizes, |size| {
+            let first = Taken { size, call: self.scope.liquidation(pair, size).ok()? };
+            let after = self.after(&[first]);
+            let next = after.iter().find(|pair| is_of(pair, &second))?;
+            let found = self.behind(&[first], next, second.size)?.ok()?;
+            Some((self.scope.net(&found.draft), found))
+        })
+    }
+
+    /// The same calls and one more, where that is worth it.
+    fn longer(&mut self, found: &Found) -> Option<Found> {
+        let mut best: Option<Found> = None;
+        for pair in self.after(&found.calls) {
+            let Ok(longer) = self.last(&found.calls, &pair) else { continue };
+            if best.as_ref().is_none_or(|best| self.scope.net(&longer.draft) > self.scope.net(&best.draft)) {
+                best = Some(longer);
+            }
+        }
+        best.filter(|longer| self.scope.is_worth_more(&longer.draft, &found.draft))
     }
 }
 
-impl<P> Scope<'_, P> {
+fn key(call: &Liquidation) -> (Address, Address) {
+    (call.debt_asset, call.collateral_asset)
+}
+
+fn is_same(one: &Opportunity, other: &Opportunity) -> bool {
+    (one.debt_asset, one.collateral_asset) == (other.debt_asset, other.collateral_asset)
+}
+
+fn is_of(pair: &Opportunity, taken: &Taken) -> bool {
+    (pair.debt_asset, pair.collateral_asset) == key(&taken.call)
+}
+
+impl<P: Protocol> Scope<'_, P> {
     /// What a draft leaves after gas at the base fee.
     fn net(&self, draft: &Draft) -> Net {
         Net::of(draft.gross, draft.gas.cost(self.base_fee))
+    }
+
+    /// Whether a longer draft leaves so much more that its risk is worth it.
+    fn is_worth_more(&self, longer: &Draft, shorter: &Draft) -> bool {
+        let (longer, shorter) = (self.net(longer), self.net(shorter));
+        let least = shorter.gain().and_then(|gain| gain.plus(gain.times(WORTH, Round::Up).ok()?).ok());
+        match (longer.gain(), least) {
+            (Some(gain), Some(least)) => gain > least,
+            _ => longer > shorter,
+        }
+    }
+
+    /// What `size` of a pair moves.
+    fn liquidation(&self, pair: &Opportunity, size: Amount) -> Result<Liquidation, Refusal> {
+        let (debt_asset, collateral_asset) = (pair.debt_asset, pair.collateral_asset);
+        match self.protocol.outcome(pair, size, &self.when) {
+            Ok(Ok(outcome)) => Ok(Liquidation { debt_asset, collateral_asset, outcome }),
+            Ok(Err(revert)) => Err(Refusal::bare(Reason::Refused(revert))),
+            Err(unknown) => Err(Refusal::bare(Reason::Unknown(unknown))),
+        }
     }
 }

@@ -86,8 +86,12 @@ fn more_in_is_never_less_out_and_the_price_only_goes_one_way() {
         let less = pool.swap(given, Exact::In(amount)).unwrap();
         assert!(more.amount_out >= less.amount_out && more.crossed >= less.crossed, "{less:?} {more:?}");
         match given {
-            Given::Zero => assert!(more.sqrt_price <= less.sqrt_price && less.sqrt_price <= pool.sqrt_price),
-            Given::One => assert!(more.sqrt_price >= less.sqrt_price && less.sqrt_price >= pool.sqrt_price),
+            Given::Zero => assert!(
+                more.spot.sqrt_price <= less.spot.sqrt_price && less.spot.sqrt_price <= pool.sqrt_price
+            ),
+            Given::One => assert!(
+                more.spot.sqrt_price >= less.spot.sqrt_price && less.spot.sqrt_price >= pool.sqrt_price
+            ),
         }
         served.set(served.get() + 1);
     });

@@ -3,8 +3,9 @@
 use super::pairs::{Ending, Prospect};
 use super::{Findings, Judged, Wire};
 use crate::app::falls::{Fall, symbol};
+use crate::app::show::{self, SwapLine};
 use crate::domain::explain::{Leg, Remedy};
-use crate::domain::plan::Draft;
+use crate::domain::plan::Proposal;
 use crate::domain::protocols::aave_v3::Market;
 use crate::domain::units::{Amount, Base, Gas, HealthFactor, Net, Price, Wei};
 use crate::io::out;
@@ -36,6 +37,8 @@ struct Output<'a> {
     remedies: Vec<RemedyLine>,
     priced: bool,
     pairs: Vec<PairLine>,
+    /// Where calls of several pairs in one transaction bring more than those of any one: what would be sent.
+    together: Option<Together>,
 }
 
 #[derive(Debug, Serialize)]
@@ -123,19 +126,21 @@ struct Foretold {
 /// What the search came to; costs only where the call was tried.
 #[derive(Debug, Serialize)]
 struct PlanLine {
-    /// Of all calls together.
-    repay: Amount,
-    seize: Amount,
-    /// `debtToCover` of each.
-    calls: Vec<String>,
-    route: Vec<String>,
-    fees: Vec<u32>,
+    legs: Vec<show::Leg>,
+    swaps: Vec<SwapLine>,
     gross_wei: Wei,
     gas: Option<Gas>,
     cost_wei: Option<Wei>,
     net_wei: Option<Net>,
     call: Call,
     executor_said: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Together {
+    verdict: &'static str,
+    why: Option<String>,
+    plan: PlanLine,
 }
 
 #[derive(Debug, Serialize)]
@@ -173,6 +178,10 @@ pub fn print(name: &str, wire: &Wire, findings: &Findings) -> Result<()> {
         remedies: judged.map_or(vec![], |judged| remedies(market, judged)),
         priced: findings.is_priced,
         pairs: findings.prospects.iter().map(|prospect| pair(market, prospect)).collect(),
+        together: findings.together.as_ref().map(|(proposal, ending)| {
+            let (verdict, why) = super::words::ended(ending);
+            Together { verdict, why, plan: plan(proposal, ending) }
+        }),
     })
 }
 
@@ -251,7 +260,7 @@ fn pair(market: &Market, prospect: &Prospect) -> PairLine {
         protocol_fee: largest.map(|outcome| outcome.fee),
         verdict,
         why,
-        plan: plan(prospect),
+        plan: prospect.tried.as_ref().map(|proposal| plan(proposal, &prospect.ending)),
         foretold: prospect.foretold.as_ref().ok().map(|execution| Foretold {
             paid: execution.paid,
             received: execution.received,
@@ -274,29 +283,25 @@ fn pair(market: &Market, prospect: &Prospect) -> PairLine {
     }
 }
 
-fn plan(prospect: &Prospect) -> Option<PlanLine> {
-    let proposal = prospect.tried.as_ref()?;
-    let draft: &Draft = &proposal.draft;
-    let paid = match &prospect.ending {
+fn plan(proposal: &Proposal, ending: &Ending) -> PlanLine {
+    let draft = &proposal.draft;
+    let paid = match ending {
         Ending::Pays(plan) => Some(plan),
         _ => None,
     };
-    let net = match &prospect.ending {
+    let net = match ending {
         Ending::Pays(plan) => Some(plan.net),
         Ending::Skipped(skip) => skip.net,
         _ => None,
     };
-    Some(PlanLine {
-        repay: draft.repaid(),
-        seize: draft.seized(),
-        calls: draft.calls().map(|call| call.cover.to_string()).collect(),
-        route: draft.route.iter().map(Address::to_string).collect(),
-        fees: draft.tiers.clone(),
+    PlanLine {
+        legs: show::legs(draft),
+        swaps: show::swap_lines(draft),
         gross_wei: paid.map_or(draft.gross, |plan| plan.gross),
         gas: paid.map(|plan| plan.gas),
         cost_wei: paid.map(|plan| plan.cost),
         net_wei: net,
         call: Call { to: proposal.to.to_string(), data: proposal.data.clone() },
-        executor_said: super::words::executor_said(prospect),
-    })
+        executor_said: super::words::executor_said(ending),
+    }
 }

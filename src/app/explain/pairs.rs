@@ -22,6 +22,7 @@ use crate::io::simulate;
 use alloy::primitives::{Address, Bytes, U256};
 use alloy::sol_types::SolCall;
 use eyre::Result;
+use std::collections::BTreeSet;
 
 /// One pair, and what became of it.
 pub struct Prospect {
@@ -59,14 +60,16 @@ pub async fn prospects(wire: &Wire, bench: Option<&Bench>, account: Address) -> 
         let (ending, tried) = match (&pairing.opportunity, bench) {
             (None, _) => (Ending::Illegal, None),
             (Some(_), None) => (Ending::Unpriced, None),
-            (Some(opportunity), Some(bench)) => match draft(wire, bench, &when, opportunity).await? {
-                Ok(draft) => tried(wire, bench, draft).await?,
-                Err(refusal) => (Ending::Skipped(Box::new(refusal.skip(opportunity))), None),
-            },
+            (Some(opportunity), Some(bench)) => {
+                match draft(wire, bench, &when, std::slice::from_ref(opportunity)).await? {
+                    Ok(draft) => tried(wire, bench, draft).await?,
+                    Err(refusal) => (Ending::Skipped(Box::new(refusal.skip(opportunity))), None),
+                }
+            }
         };
         let largest = pairing.largest.map_or(U256::MAX, |largest| largest.cover);
         let covers = match &tried {
-            Some(proposal) => proposal.draft.calls().map(|call| call.cover).collect(),
+            Some(proposal) => proposal.draft.calls().map(|call| call.outcome.cover).collect(),
             None => vec![largest],
         };
         let Ok(foretold) = foretell(market, account, &pairing, covers, &when) else { continue };
@@ -80,6 +83,23 @@ pub async fn prospects(wire: &Wire, bench: Option<&Bench>, account: Address) -> 
         found.push(Prospect { pairing, ending, tried, foretold, call, said });
     }
     Ok(found)
+}
+
+/// The plan over all pairs, where it is not one of a single pair.
+///
+/// # Errors
+/// When the node fails.
+pub async fn together(wire: &Wire, bench: &Bench, account: Address) -> Result<Option<(Proposal, Ending)>> {
+    let market = &wire.keeper.market;
+    let when = Moment { timestamp: wire.head.block.timestamp, prices: market.prices() };
+    let Ok(Ok(pairs)) = market.opportunities(account, &[], &when) else { return Ok(None) };
+    let Ok(draft) = draft(wire, bench, &when, &pairs).await? else { return Ok(None) };
+    let pairs = draft.calls().map(|call| (call.debt_asset, call.collateral_asset));
+    if pairs.collect::<BTreeSet<_>>().len() < 2 {
+        return Ok(None);
+    }
+    let (ending, proposal) = tried(wire, bench, draft).await?;
+    Ok(proposal.map(|proposal| (proposal, ending)))
 }
 
 /// What these calls would do one behind the other, by our arithmetic: the amounts of all, and what the last leaves.
@@ -106,7 +126,7 @@ async fn draft(
     wire: &Wire,
     bench: &Bench,
     when: &Moment<'_>,
-    opportunity: &Opportunity,
+    pairs: &[Opportunity],
 ) -> Result<Result<Draft, Refusal>> {
     let terms = &bench.terms;
     let scope = Scope {
@@ -117,7 +137,6 @@ async fn draft(
         base_fee: next_base_fee(&wire.head),
         slippage: terms.slippage,
     };
-    let pairs = std::slice::from_ref(opportunity);
     let found = answered(&wire.reader, wire.head.block, &terms.venue, |known| best(&scope, pairs, known));
     Ok(match found.await? {
         Known::Yes(found) => found.map_err(|(_, refusal)| refusal),

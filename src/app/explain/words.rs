@@ -3,8 +3,8 @@
 use super::pairs::{Ending, Prospect};
 use super::{Findings, Judged, Wire};
 use crate::app::falls::{distance, is_undetermined, symbol, turn};
-use crate::app::show::{base_decimals, factor, native, not_indexed, route};
-use crate::domain::plan::Reason;
+use crate::app::show::{base_decimals, factor, native, not_indexed, tell};
+use crate::domain::plan::{Draft, Proposal, Reason};
 use crate::domain::protocol::{Execution, Health};
 use crate::domain::protocols::aave_v3::{Market, rules::CloseFactor};
 use crate::domain::units::{Amount, Net, show};
@@ -15,13 +15,18 @@ use eyre::Result;
 
 /// The word of a verdict, and its reason.
 pub fn verdict(prospect: &Prospect) -> (&'static str, Option<String>) {
-    match &prospect.ending {
+    match (&prospect.ending, prospect.pairing.largest) {
+        (Ending::Illegal, Err(revert)) => (revert.word(), Some(revert.to_string())),
+        (ending, _) => ended(ending),
+    }
+}
+
+/// The same of a plan.
+pub fn ended(ending: &Ending) -> (&'static str, Option<String>) {
+    match ending {
         Ending::Pays(_) => ("pays", None),
         Ending::Skipped(skip) => (skip.reason.word(), Some(skip.reason.to_string())),
-        Ending::Illegal => match prospect.pairing.largest {
-            Err(revert) => (revert.word(), Some(revert.to_string())),
-            Ok(_) => ("unknown", None),
-        },
+        Ending::Illegal => ("unknown", None),
         Ending::Unpriced => {
             ("not-priced", Some("the market's configuration has no route: plans are not priced".into()))
         }
@@ -29,8 +34,8 @@ pub fn verdict(prospect: &Prospect) -> (&'static str, Option<String>) {
 }
 
 /// What became of the executor's call in the simulation.
-pub fn executor_said(prospect: &Prospect) -> String {
-    match &prospect.ending {
+pub fn executor_said(ending: &Ending) -> String {
+    match ending {
         Ending::Pays(plan) => format!("a profit of {} before gas", native(Net::Gain(plan.gross))),
         Ending::Skipped(skip) => match &skip.reason {
             Reason::Simulation(why) => format!("refused: {why}"),
@@ -236,38 +241,15 @@ fn pairs(market: &Market, findings: &Findings) -> Result<()> {
             ))?;
         }
         if let Some(proposal) = &prospect.tried {
-            let draft = &proposal.draft;
-            out::line(&format!(
-                "    best         {} for {}{}, {}",
-                amount(market, draft.debt_asset, draft.repaid()),
-                amount(market, draft.collateral_asset, draft.seized()),
-                if draft.first.is_some() { " in two calls" } else { "" },
-                route(&draft.tiers),
-            ))?;
+            best(market, proposal)?;
         }
-        if let Ending::Pays(plan) = &prospect.ending {
-            let (gross, cost) = (native(Net::Gain(plan.gross)), native(Net::Gain(plan.cost)));
-            let net = native(plan.net);
-            out::line(&format!("    brings       {gross} - {cost} for {} gas = {net}", plan.gas.0))?;
-        }
-        if let Ending::Skipped(skip) = &prospect.ending
-            && let Some(net) = skip.net
-        {
-            out::line(&format!("    brings       {} after gas", native(net)))?;
-        }
+        brings(&prospect.ending)?;
         if let Ok(execution) = &prospect.foretold {
             out::line(&format!("    leaves       {}", leaves(market, prospect, execution)))?;
         }
-        let (word, why) = verdict(prospect);
-        out::line(&format!(
-            "    verdict      {word}{}",
-            why.map_or(String::new(), |why| format!(": {why}"))
-        ))?;
+        said(verdict(prospect))?;
         match &prospect.tried {
-            Some(proposal) => {
-                out::line(&format!("    call         {} {}", proposal.to, begun(&proposal.data)))?;
-                out::line(&format!("    simulated    {}", executor_said(prospect)))?;
-            }
+            Some(proposal) => tried(proposal, &prospect.ending)?,
             None => {
                 out::line(&format!("    call         {} {}", prospect.call.to, begun(&prospect.call.data)))?;
                 out::line("    simulated    only as asked by an account without money")?;
@@ -275,7 +257,52 @@ fn pairs(market: &Market, findings: &Findings) -> Result<()> {
         }
         out::line(&format!("    the pool     says to a caller without money: {}", prospect.said))?;
     }
+    if let Some((proposal, ending)) = &findings.together {
+        out::line("  together, in one transaction")?;
+        best(market, proposal)?;
+        brings(ending)?;
+        said(ended(ending))?;
+        tried(proposal, ending)?;
+    }
     out::line("Nothing was sent.")
+}
+
+fn best(market: &Market, proposal: &Proposal) -> Result<()> {
+    let told = tell(market, &proposal.draft);
+    let calls = in_calls(&proposal.draft);
+    out::line(&format!("    best         {} for {}{calls}, {}", told.repay, told.seize, told.via))
+}
+
+fn brings(ending: &Ending) -> Result<()> {
+    match ending {
+        Ending::Pays(plan) => {
+            let (gross, cost) = (native(Net::Gain(plan.gross)), native(Net::Gain(plan.cost)));
+            let net = native(plan.net);
+            out::line(&format!("    brings       {gross} - {cost} for {} gas = {net}", plan.gas.0))
+        }
+        Ending::Skipped(skip) => {
+            skip.net.map_or(Ok(()), |net| out::line(&format!("    brings       {} after gas", native(net))))
+        }
+        Ending::Illegal | Ending::Unpriced => Ok(()),
+    }
+}
+
+fn said((word, why): (&str, Option<String>)) -> Result<()> {
+    let why = why.map_or(String::new(), |why| format!(": {why}"));
+    out::line(&format!("    verdict      {word}{why}"))
+}
+
+fn tried(proposal: &Proposal, ending: &Ending) -> Result<()> {
+    out::line(&format!("    call         {} {}", proposal.to, begun(&proposal.data)))?;
+    out::line(&format!("    simulated    {}", executor_said(ending)))
+}
+
+fn in_calls(draft: &Draft) -> String {
+    match draft.calls().count() {
+        1 => String::new(),
+        2 => " in two calls".to_owned(),
+        more => format!(" in {more} calls"),
+    }
 }
 
 /// Call data for people: which function, and how much there is of it.

@@ -26,14 +26,24 @@ pub struct Pool {
     pub nets: BTreeMap<i32, i128>,
 }
 
+/// Where a pool stands. The price is a square root, Q64.96.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot {
+    pub sqrt_price: U256,
+    /// The price's, or one with no initialized tick and no end of a word between the two: swaps go the same way from both.
+    pub tick: i32,
+    /// In range.
+    pub liquidity: u128,
+}
+
 /// What a swap did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Swapped {
     /// Units given, fee included. Less than what was exact where the pool ran dry.
     pub amount_in: U256,
     pub amount_out: U256,
-    pub sqrt_price: U256,
-    pub liquidity: u128,
+    /// Where the pool stands afterwards.
+    pub spot: Spot,
     /// Initialized ticks on the way.
     pub crossed: u32,
 }
@@ -46,6 +56,18 @@ impl Pool {
     /// # Errors
     /// `Stop::Refused` where the contracts revert, `Stop::Beyond` with what must be read first.
     pub fn swap(&self, given: Given, exact: Exact) -> Result<Swapped, Stop> {
+        self.swap_from(self.spot(), given, exact)
+    }
+
+    pub fn spot(&self) -> Spot {
+        Spot { sqrt_price: self.sqrt_price, tick: self.tick, liquidity: self.liquidity }
+    }
+
+    /// The same for a pool that other swaps have moved.
+    ///
+    /// # Errors
+    /// As for `swap`.
+    pub fn swap_from(&self, from: Spot, given: Given, exact: Exact) -> Result<Swapped, Stop> {
         let (Exact::In(wanted) | Exact::Out(wanted)) = exact;
         // Amounts are signed there.
         if wanted.is_zero() || wanted.bit(255) {
@@ -59,27 +81,20 @@ impl Pool {
             Given::Zero => price > limit,
             Given::One => price < limit,
         };
-        if self.sqrt_price.is_zero() || self.spacing <= 0 || !is_before(self.sqrt_price) {
+        if from.sqrt_price.is_zero() || self.spacing <= 0 || !is_before(from.sqrt_price) {
             return Err(Stop::Refused);
         }
-        let mut tick = self.tick;
         let mut left = wanted;
-        let mut done = Swapped {
-            amount_in: U256::ZERO,
-            amount_out: U256::ZERO,
-            sqrt_price: self.sqrt_price,
-            liquidity: self.liquidity,
-            crossed: 0,
-        };
-        while !left.is_zero() && done.sqrt_price != limit {
-            let (next, is_initialized) = self.next_tick(tick, given)?;
+        let mut done = Swapped { amount_in: U256::ZERO, amount_out: U256::ZERO, spot: from, crossed: 0 };
+        while !left.is_zero() && done.spot.sqrt_price != limit {
+            let (next, is_initialized) = self.next_tick(done.spot.tick, given)?;
             let at_next = tick::sqrt_price(next)?;
             let target = if is_before(at_next) { at_next } else { limit };
             let side = match exact {
                 Exact::In(_) => Exact::In(left),
                 Exact::Out(_) => Exact::Out(left),
             };
-            let step = step(given, done.sqrt_price, target, done.liquidity, side, self.fee)?;
+            let step = step(given, done.spot.sqrt_price, target, done.spot.liquidity, side, self.fee)?;
             let paid = step.amount_in.checked_add(step.fee).ok_or(Stop::Refused)?;
             let used = match exact {
                 Exact::In(_) => paid,
@@ -88,13 +103,13 @@ impl Pool {
             left = left.checked_sub(used).ok_or(Stop::Refused)?;
             done.amount_in = done.amount_in.checked_add(paid).ok_or(Stop::Refused)?;
             done.amount_out = done.amount_out.checked_add(step.amount_out).ok_or(Stop::Refused)?;
-            done.sqrt_price = step.sqrt_price;
+            done.spot.sqrt_price = step.sqrt_price;
             if step.sqrt_price == at_next {
                 if is_initialized {
-                    done.liquidity = self.cross(next, given, done.liquidity)?;
+                    done.spot.liquidity = self.cross(next, given, done.spot.liquidity)?;
                     done.crossed = done.crossed.saturating_add(1);
                 }
-                tick = match given {
+                done.spot.tick = match given {
                     Given::Zero => next.saturating_sub(1),
                     Given::One => next,
                 };

@@ -1,14 +1,17 @@
 //! From a draft to the exact call, and from its trial to a plan or the reason against it.
 
 use super::Terms;
+use crate::abi::executor::Executor;
 use crate::domain::chain::Head;
 use crate::domain::cost::{fees, next_base_fee};
 use crate::domain::executor::{Order, call_data};
-use crate::domain::plan::{Draft, Plan, Proposal, Reason, Skip, Trial, least_profit};
-use crate::domain::units::{FeePerGas, Net, Overflow};
+use crate::domain::plan::{Draft, Loan, Plan, Proposal, Reason, Skip, Trial, least_profit};
+use crate::domain::units::{FeePerGas, Gas, Net, Overflow, Wei};
 
 /// Blocks a call may wait before the executor refuses to run it.
 const DEADLINE: u64 = 25;
+/// What a loan may use, of the gas that is expected of it, while nobody has tried it.
+const UNTRIED: u64 = 3;
 
 /// The exact call of a draft, to be run on top of `head`.
 ///
@@ -18,21 +21,37 @@ pub fn propose(draft: Draft, terms: &Terms, head: &Head) -> Result<Proposal, Ove
     let deadline = head.block.number.saturating_add(DEADLINE);
     let floor = draft.gas.cost(next_base_fee(head));
     let min_profit = least_profit(draft.gross, terms.slippage, floor)?;
-    let order = Order {
-        lender: terms.lender,
-        account: draft.account,
-        debt_asset: draft.debt_asset,
-        collateral_asset: draft.collateral_asset,
-        calls: draft.calls().copied().collect(),
-        funding: draft.funding,
-        borrowed: draft.borrowed,
-        swaps: &draft.swaps,
-        venue: &terms.venue,
-        min_profit,
-        deadline,
-    };
-    let data = call_data(order.encode());
+    let orders = orders(&draft, terms, deadline, |loan| {
+        let floor = loan.gas.cost(next_base_fee(head));
+        Ok((least_profit(loan.gross, terms.slippage, floor)?, Gas(loan.gas.0.saturating_mul(UNTRIED))))
+    })?;
+    let data = call_data(orders, terms.venue.wrapped_native, min_profit);
     Ok(Proposal { draft, at: head.block, to: terms.executor, data, min_profit, deadline })
+}
+
+/// The plans of the executor that a draft comes to, one a loan, each with its least profit and the gas it may use.
+///
+/// # Errors
+/// As `bounds`, which names the two.
+pub fn orders(
+    draft: &Draft,
+    terms: &Terms,
+    deadline: u64,
+    bounds: impl Fn(&Loan) -> Result<(Wei, Gas), Overflow>,
+) -> Result<Vec<(Executor::Plan, Gas)>, Overflow> {
+    let order = |loan: &Loan| {
+        let (min_profit, most) = bounds(loan)?;
+        let order = Order {
+            lender: terms.lender,
+            account: draft.account,
+            loan,
+            venue: &terms.venue,
+            min_profit,
+            deadline,
+        };
+        Ok((order.encode(), most))
+    };
+    draft.loans.iter().map(order).collect()
 }
 
 /// The plan a proposal becomes after its trial, or why not.

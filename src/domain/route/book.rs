@@ -43,8 +43,15 @@ impl Book {
         (self.has_price, self.has_liquidity, self.is_foreign) = (false, false, false);
     }
 
-    /// What a swap would do; what is not known for that is put into `missing`.
-    pub(super) fn swap(&self, given: Given, exact: Exact, missing: &mut Vec<Part>) -> Known<v3::Swapped> {
+    /// What a swap would do, from where the pool stands or where others have `moved` it; what is not known for that is put
+    /// into `missing`.
+    pub(super) fn swap(
+        &self,
+        moved: Option<v3::Spot>,
+        given: Given,
+        exact: Exact,
+        missing: &mut Vec<Part>,
+    ) -> Known<v3::Swapped> {
         if self.is_foreign {
             return Known::No;
         }
@@ -56,7 +63,7 @@ impl Book {
             missing.extend(&self.before);
             return Known::NotYet;
         }
-        match self.pool.swap(given, exact) {
+        match self.pool.swap_from(moved.unwrap_or(self.pool.spot()), given, exact) {
             Ok(swapped) => Known::Yes(swapped),
             Err(Stop::Refused) => Known::No,
             Err(Stop::Beyond(gap)) => {

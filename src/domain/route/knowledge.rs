@@ -4,6 +4,7 @@ use super::book::Book;
 use super::{Known, Pair, Question, TIERS, address_in, given};
 use crate::domain::amm::{Exact, v3};
 use crate::domain::chain::Answer;
+use crate::domain::plan::Swap;
 use crate::domain::units::Amount;
 use alloy::primitives::{Address, U256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,8 @@ pub struct Knowledge {
     pools: BTreeMap<(Pair, u32), Option<Address>>,
     held: BTreeMap<(Address, Address), Option<Amount>>,
     books: BTreeMap<Address, Book>,
+    /// Where pools stand after the swaps that were walked.
+    moved: BTreeMap<Address, v3::Spot>,
     missing: BTreeSet<Question>,
 }
 
@@ -83,9 +86,26 @@ impl Knowledge {
     fn swap(&mut self, pool: Address, sold: Address, bought: Address, exact: Exact) -> Known<v3::Swapped> {
         let Some(book) = self.books.get(&pool) else { return Known::No };
         let mut parts = Vec::new();
-        let swapped = book.swap(given(sold, bought), exact, &mut parts);
+        let moved = self.moved.get(&pool).copied();
+        let swapped = book.swap(moved, given(sold, bought), exact, &mut parts);
         self.missing.extend(parts.into_iter().map(|part| Question::State(pool, part)));
         swapped
+    }
+
+    /// From now on, and until they are walked back, these swaps have been made.
+    pub fn walk(&mut self, swaps: &[Swap]) {
+        for swap in swaps {
+            let exact = if swap.buys { Exact::Out(swap.taken.0) } else { Exact::In(swap.given.0) };
+            if let Known::Yes(pool) = self.pool(Pair::of(swap.sold, swap.bought), swap.tier)
+                && let Known::Yes(swapped) = self.swap(pool, swap.sold, swap.bought, exact)
+            {
+                self.moved.insert(pool, swapped.spot);
+            }
+        }
+    }
+
+    pub fn walk_back(&mut self) {
+        self.moved.clear();
     }
 
     /// The tier that pays most for `amount` of `sold`, and what it pays.

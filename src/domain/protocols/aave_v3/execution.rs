@@ -2,7 +2,7 @@
 //! and leaves behind, or the refusal it meets first.
 //! Source: Aave V3 `LiquidationLogic.executeLiquidationCall`, releases 3.0 to 3.7.
 
-use super::health::Judged;
+use super::health::{Drawn, Judged};
 use super::liquidation::{LEAST_LEFTOVER, Pair};
 use super::math::{self, RAY};
 use super::rules::{BadDebt, Rules};
@@ -107,14 +107,19 @@ impl Market {
         let account = attempts.first().map_or(Address::ZERO, |attempt| attempt.account);
         let judged = self.judged(account, when)?;
         let mut state = judged.account.clone();
+        let mut drawn = Drawn::new();
         let mut all: Option<Execution> = None;
         for attempt in attempts {
-            let executed =
-                match self.execute(&self.judged_as(account, &state, judged.rules, when)?, attempt)? {
-                    Ok(executed) => executed,
-                    Err(revert) => return Ok(Err(revert)),
-                };
+            let now = self.judged_as(account, &state, judged.rules, when)?.after(drawn.clone());
+            let executed = match self.execute(&now, attempt)? {
+                Ok(executed) => executed,
+                Err(revert) => return Ok(Err(revert)),
+            };
             state = executed.account;
+            if !attempt.takes_shares {
+                let sum = drawn.entry(attempt.collateral_asset).or_default();
+                *sum = math::add(*sum, executed.said.received.0)?;
+            }
             let last = executed.said;
             all = Some(match all {
                 None => last,
@@ -130,13 +135,14 @@ impl Market {
         all.map(Ok).ok_or(Unknown::Account(account))
     }
 
-    /// The account after these steps, taken by somebody else for underlying.
+    /// The account after these steps, taken by somebody else for underlying, and what they took out of which reserve.
     pub(super) fn stepped<'a>(
         &self,
         judged: &Judged<'a>,
         steps: &[Step],
-    ) -> Result<Result<Cow<'a, Account>, Revert>, Unknown> {
+    ) -> Result<Result<(Cow<'a, Account>, Drawn), Revert>, Unknown> {
         let mut state = Cow::Borrowed(judged.account);
+        let mut drawn = Drawn::new();
         for step in steps {
             let attempt = Attempt {
                 account: judged.address,
@@ -146,14 +152,16 @@ impl Market {
                 takes_shares: false,
                 liquidator: Address::ZERO,
             };
-            let now = self.judged_as(judged.address, &state, judged.rules, judged.when)?;
+            let now = self.judged_as(judged.address, &state, judged.rules, judged.when)?.after(drawn.clone());
             let executed = match self.execute(&now, &attempt)? {
                 Ok(executed) => executed,
                 Err(revert) => return Ok(Err(revert)),
             };
+            let sum = drawn.entry(step.collateral_asset).or_default();
+            *sum = math::add(*sum, executed.said.received.0)?;
             state = Cow::Owned(executed.account);
         }
-        Ok(Ok(state))
+        Ok(Ok((state, drawn)))
     }
 
     /// Every other debt of an account that nothing backs any more; reserves that are not active are passed over.
@@ -208,7 +216,7 @@ impl Pair<'_> {
         if scaled_burned.is_zero() {
             return Ok(Err(Revert::Nothing));
         }
-        if takes == Taken::Underlying && received > self.collateral.available.0 {
+        if takes == Taken::Underlying && received > self.available() {
             return Ok(Err(Revert::Illiquid));
         }
         let scaled_received = taken(received)?;
@@ -231,6 +239,13 @@ impl Pair<'_> {
             scaled_supply: math::sub(rest, scaled_fee)?,
             scaled_debt: math::sub(self.judged.balances(self.debt).debt, scaled_burned)?,
         }))
+    }
+
+    /// Underlying of the collateral that can be paid out: what the reserve has, but for what calls before this one took. What
+    /// they paid in is not counted on: it may be lent out for this very run.
+    pub(super) fn available(&self) -> U256 {
+        let drawn = self.judged.drawn.get(&self.collateral.asset).copied().unwrap_or_default();
+        self.collateral.available.0.saturating_sub(drawn)
     }
 
     /// Whether the collateral still backs anything once `total` is gone.

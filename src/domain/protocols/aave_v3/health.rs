@@ -8,6 +8,10 @@ use crate::domain::prices::Moment;
 use crate::domain::protocol::{Health, Unknown};
 use crate::domain::units::{Base, HealthFactor, Overflow, Price};
 use alloy::primitives::{Address, U256};
+use std::collections::BTreeMap;
+
+/// Underlying units that left reserves, by asset.
+pub(super) type Drawn = BTreeMap<Address, U256>;
 
 /// An account with everything its judgement needs at hand.
 pub(super) struct Judged<'a> {
@@ -17,6 +21,8 @@ pub(super) struct Judged<'a> {
     /// The account's own category, when it is in one.
     pub category: Option<(u8, &'a EMode)>,
     pub when: &'a Moment<'a>,
+    /// By calls in the same transaction.
+    pub drawn: Drawn,
 }
 
 impl Market {
@@ -45,7 +51,7 @@ impl Market {
             0 => None,
             id => Some((id, self.emodes.get(&id).ok_or(Unknown::EMode(id))?)),
         };
-        Ok(Judged { rules, address, account, category, when })
+        Ok(Judged { rules, address, account, category, when, drawn: Drawn::new() })
     }
 
     /// The contract's answer for `account` at the moment.
@@ -110,6 +116,11 @@ pub(super) fn factor(
 }
 
 impl<'a> Judged<'a> {
+    /// Behind calls that took so much out of the reserves.
+    pub fn after(self, drawn: Drawn) -> Self {
+        Self { drawn, ..self }
+    }
+
     pub fn price(&self, reserve: &Reserve) -> Result<Price, Unknown> {
         let source = self.price_source(reserve);
         self.when.prices.get(source).ok_or(Unknown::NoPrice(source))

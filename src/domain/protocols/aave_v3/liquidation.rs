@@ -8,23 +8,19 @@ use super::math::{self, Rounding};
 use super::rules::CloseFactor;
 use super::state::{Market, Reserve};
 use crate::domain::explain::Pairing;
-use crate::domain::protocol::{Attempt, Health, Opportunity, Outcome, Revert, Step, Unknown};
-use crate::domain::units::{Amount, Bps, HealthFactor, Overflow};
+use crate::domain::protocol::{Health, Opportunity, Outcome, Revert, Step, Unknown};
+use crate::domain::units::{Amount, Bps, Overflow};
 use alloy::primitives::{Address, U256, uint};
 
 /// At or below this health factor all of a debt may be repaid. Source: `CLOSE_FACTOR_HF_THRESHOLD`.
-const FULL_CLOSE: U256 = uint!(950_000_000_000_000_000_U256);
+pub(super) const FULL_CLOSE: U256 = uint!(950_000_000_000_000_000_U256);
 /// Half. Source: `DEFAULT_LIQUIDATION_CLOSE_FACTOR`.
 const HALF: U256 = uint!(5_000_U256);
 /// Below this base value of a side all of the debt may be repaid (3.3 and later).
 /// Source: `MIN_BASE_MAX_CLOSE_FACTOR_THRESHOLD`, 2,000 of an 8-decimal base currency.
-const SMALL_POSITION: U256 = uint!(200_000_000_000_U256);
+pub(super) const SMALL_POSITION: U256 = uint!(200_000_000_000_U256);
 /// Neither side may be left with less, unless with nothing. Source: `MIN_LEFTOVER_BASE`.
 pub(super) const LEAST_LEFTOVER: U256 = uint!(100_000_000_000_U256);
-
-/// How far beyond a bound a first call leaves the account, of one: until a second one runs, the market earns interest, and
-/// premiums of the loans in the same transaction, and a side may grow back over its bound.
-const HEADROOM: U256 = uint!(200_000_000_000_000_U256);
 
 /// One pair of one account, with the numbers that every size of liquidation shares.
 pub(super) struct Pair<'a> {
@@ -59,7 +55,9 @@ impl Market {
         let mut found = Vec::new();
         for debt in &debts {
             for collateral in &collaterals {
-                match Pair::of(judged, health, debt, collateral)?.opportunity(self, after)? {
+                let pair = Pair::of(judged, health, debt, collateral)?;
+                match pair.opportunity(self, after)? {
+                    Ok(_) if !after.is_empty() && pair.is_at_a_bound()? => {}
                     Ok(opportunity) => found.push(opportunity),
                     Err(why) => refusal = why,
                 }
@@ -169,8 +167,12 @@ impl<'a> Pair<'a> {
 
     /// A side is so small that all of the debt may be repaid.
     fn is_small(&self) -> Result<bool, Overflow> {
-        let sides = [self.collateral_value(self.supplied)?, self.debt_value(self.owed)?];
-        Ok(sides.iter().any(|side| *side < SMALL_POSITION))
+        Ok(self.sides()?.iter().any(|side| *side < SMALL_POSITION))
+    }
+
+    /// What the account has of this collateral and owes of this debt, by base value.
+    pub fn sides(&self) -> Result<[U256; 2], Overflow> {
+        Ok([self.collateral_value(self.supplied)?, self.debt_value(self.owed)?])
     }
 
     fn opportunity(&self, market: &Market, after: &[Step]) -> Result<Result<Opportunity, Revert>, Unknown> {
@@ -187,11 +189,7 @@ impl<'a> Pair<'a> {
         // take it to the last unit: the close factor's bound stays among the sizes to try.
         let allowed = self.most()?;
         let most = allowed.min(self.exhausting()?);
-        let mut kinks = vec![Amount(most), Amount(allowed)];
-        if self.judged.rules.forbids_dust {
-            kinks.extend(self.dust_bound()?.map(Amount));
-        }
-        kinks.retain(|kink| !kink.is_zero() && kink.0 <= allowed);
+        let kinks = self.kinks(most, allowed)?;
         Ok(Ok(Opportunity {
             account: self.judged.address,
             health: self.health.factor,
@@ -202,56 +200,6 @@ impl<'a> Pair<'a> {
             openings: if after.is_empty() { self.openings(market, most)? } else { vec![] },
             after: after.to_vec(),
         }))
-    }
-
-    /// First repays after which a second call may take more than `most` leaves it: the largest after which the account is
-    /// still liquidatable, and the least after which its health factor, or what is left of a side, is so small that the
-    /// close factor is everything; each with headroom.
-    fn openings(&self, market: &Market, most: U256) -> Result<Vec<Amount>, Unknown> {
-        let headroom = math::scale(SMALL_POSITION, HEADROOM, math::WAD, Rounding::Ceil)?;
-        let bound = math::sub(SMALL_POSITION, headroom)?;
-        let look = |cover: U256| {
-            let attempt = Attempt {
-                account: self.judged.address,
-                debt_asset: self.debt.asset,
-                collateral_asset: self.collateral.asset,
-                cover,
-                takes_shares: false,
-                liquidator: Address::ZERO,
-            };
-            let Ok(executed) = market.execute(self.judged, &attempt)? else { return Ok(None) };
-            let said = executed.said;
-            let sides = [self.debt_value(said.owed.0)?, self.collateral_value(said.supplied.0)?];
-            let is_small = sides.iter().any(|side| *side < bound);
-            Ok::<_, Unknown>(Some((said.health.factor.0, is_small)))
-        };
-        // A repay so small that a second behind it gains nothing; single units are refused from 3.5 on.
-        let least = most.wrapping_shr(12).wrapping_add(U256::from(2));
-        // The boundary up to `most` at which an answer turns, as its last value before and its first after.
-        let boundary = |turned: &dyn Fn(U256, bool) -> bool| -> Result<Option<(U256, U256)>, Unknown> {
-            let at =
-                |cover: U256| Ok::<_, Unknown>(look(cover)?.map(|(factor, small)| turned(factor, small)));
-            let (mut before, mut after) = (least, most);
-            if before >= after || at(before)? != Some(false) || at(after)? != Some(true) {
-                return Ok(None);
-            }
-            while after.wrapping_sub(before) > U256::ONE {
-                let middle = before.wrapping_add(after.wrapping_sub(before).wrapping_shr(1));
-                // A size that the contract refuses is on neither side: the search goes on towards what is known.
-                if at(middle)? == Some(true) { after = middle } else { before = middle }
-            }
-            Ok(Some((before, after)))
-        };
-        let mut found = Vec::new();
-        let healthy = |factor: U256, _| factor >= HealthFactor::ONE.0.wrapping_sub(HEADROOM);
-        found.extend(boundary(&healthy)?.map(|(before, _)| before));
-        let deep = |factor: U256, _| factor <= FULL_CLOSE.wrapping_sub(HEADROOM);
-        found.extend(boundary(&deep)?.map(|(_, after)| after));
-        if self.judged.rules.close_factor == CloseFactor::WholePosition {
-            let small = |_, small| small;
-            found.extend(boundary(&small)?.map(|(_, after)| after));
-        }
-        Ok(found.into_iter().map(Amount).collect())
     }
 
     /// The contract's own checks, in its order.
@@ -346,23 +294,6 @@ impl<'a> Pair<'a> {
         let rules = &self.judged.rules;
         let without_bonus = math::percent_div(total, self.bonus, rules.unrewarded)?;
         math::percent_mul(math::sub(total, without_bonus)?, share, rules.fee)
-    }
-
-    /// The largest partial repay that leaves neither side with dust, if there is one.
-    fn dust_bound(&self) -> Result<Option<U256>, Overflow> {
-        let debt_floor = math::scale(LEAST_LEFTOVER, self.debt.unit(), self.debt_price, Rounding::Ceil)?;
-        let collateral_floor =
-            math::scale(LEAST_LEFTOVER, self.collateral.unit(), self.collateral_price, Rounding::Ceil)?;
-        let by_debt = self.owed.checked_sub(debt_floor);
-        let by_collateral = match self.supplied.checked_sub(collateral_floor) {
-            None => None,
-            Some(takeable) => {
-                let worth = math::mul(math::mul(self.collateral_price, takeable)?, self.debt.unit())?;
-                let base = math::div(worth, math::mul(self.debt_price, self.collateral.unit())?)?;
-                math::percent_div(base, self.bonus, Rounding::Floor)?.checked_sub(U256::ONE)
-            }
-        };
-        Ok(by_debt.zip(by_collateral).map(|(debt, collateral)| debt.min(collateral)))
     }
 
     pub fn debt_value(&self, units: U256) -> Result<U256, Overflow> {

@@ -1,11 +1,12 @@
 //! Aave V3 and its forks. `state` is what we hold, `mirror`, `logs`, `reads` and `settle` keep it true, `health`,
-//! `liquidation` and `execution` are the contract's arithmetic, `limits` and `crossing` ask it where a verdict turns, `rules`
-//! says how the releases differ.
+//! `liquidation`, `kinks` and `execution` are the contract's arithmetic, `limits` and `crossing` ask it where a verdict
+//! turns, `rules` says how the releases differ.
 
 pub mod crossing;
 mod execution;
 mod feeds;
 mod health;
+mod kinks;
 mod limits;
 mod liquidation;
 mod logs;
@@ -96,11 +97,11 @@ impl Protocol for Market {
         when: &Moment<'_>,
     ) -> Result<Result<Vec<Opportunity>, Revert>, Unknown> {
         let judged = self.judged(account, when)?;
-        let state = match self.stepped(&judged, after)? {
-            Ok(state) => state,
+        let (state, drawn) = match self.stepped(&judged, after)? {
+            Ok(stepped) => stepped,
             Err(revert) => return Ok(Err(revert)),
         };
-        self.pairs(&self.judged_as(account, &state, judged.rules, when)?, after)
+        self.pairs(&self.judged_as(account, &state, judged.rules, when)?.after(drawn), after)
     }
 
     fn outcome(
@@ -110,11 +111,11 @@ impl Protocol for Market {
         when: &Moment<'_>,
     ) -> Result<Result<Outcome, Revert>, Unknown> {
         let judged = self.judged(opportunity.account, when)?;
-        let state = match self.stepped(&judged, &opportunity.after)? {
-            Ok(state) => state,
+        let (state, drawn) = match self.stepped(&judged, &opportunity.after)? {
+            Ok(stepped) => stepped,
             Err(revert) => return Ok(Err(revert)),
         };
-        let judged = self.judged_as(opportunity.account, &state, judged.rules, when)?;
+        let judged = self.judged_as(opportunity.account, &state, judged.rules, when)?.after(drawn);
         self.liquidate(&judged, opportunity, repay)
     }
 
