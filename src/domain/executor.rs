@@ -23,6 +23,8 @@ pub enum Role {
     RouterV2 = 8,
     Factory = 16,
     Token = 32,
+    /// The router of Uniswap V2, whose pools are pairs.
+    RouterPairs = 64,
 }
 
 impl Role {
@@ -33,11 +35,8 @@ impl Role {
     /// Which form of the swap calls this router code takes: the one with a deadline in its structs, or the
     /// one without. `None` for code that has neither.
     pub fn of_router(code: &[u8]) -> Option<Self> {
-        // exactInputSingle and exactOutputSingle of each form, as a dispatcher compares them.
-        let has = |selector: [u8; 4]| {
-            let push = [0x63, selector[0], selector[1], selector[2], selector[3]];
-            code.windows(5).any(|window| window == push)
-        };
+        // exactInputSingle and exactOutputSingle of each form.
+        let has = |selector| answers(code, selector);
         if has([0x41, 0x4b, 0xf3, 0x89]) && has([0xdb, 0x3e, 0x21, 0x98]) {
             Some(Self::RouterV1)
         } else if has([0x04, 0xe4, 0x5a, 0xaf]) && has([0x50, 0x23, 0xb4, 0xdf]) {
@@ -46,6 +45,17 @@ impl Role {
             None
         }
     }
+
+    /// Whether this is the code of a router of Uniswap V2: swapExactTokensForTokens, swapTokensForExactTokens.
+    pub fn is_pair_router(code: &[u8]) -> bool {
+        answers(code, [0x38, 0xed, 0x17, 0x39]) && answers(code, [0x88, 0x03, 0xdb, 0xee])
+    }
+}
+
+/// Whether the code's dispatcher compares with this selector.
+fn answers(code: &[u8], selector: [u8; 4]) -> bool {
+    let push = [0x63, selector[0], selector[1], selector[2], selector[3]];
+    code.windows(5).any(|window| window == push)
 }
 
 /// Everything an executor must list to serve a market.
