@@ -3,7 +3,7 @@
 
 use super::plan::{Funding, Swap};
 use super::protocol::Outcome;
-use super::route::Venue;
+use super::route::{PoolKind, Venue};
 use super::units::{Amount, Gas, Wei};
 use crate::abi::executor::Executor;
 use alloy::primitives::{Address, B256, Bytes, U256, address, aliases::U24, keccak256};
@@ -66,6 +66,7 @@ impl Listing {
     pub fn new(lender: Address, venue: &Venue, router: Role, tokens: &[Address]) -> Self {
         let mut entries =
             vec![(lender, Role::Lender), (venue.router, router), (venue.factory, Role::Factory)];
+        entries.extend(venue.pairs.map(|pairs| (pairs.router, Role::RouterPairs)));
         let mut tokens = tokens.to_vec();
         tokens.push(venue.wrapped_native);
         tokens.sort_unstable();
@@ -131,14 +132,21 @@ pub struct Order<'a> {
 impl Order<'_> {
     /// The plan as the contract takes it.
     pub fn encode(&self) -> Executor::Plan {
-        let swaps = self.swaps.iter().map(|swap| Executor::Swap {
-            router: self.venue.router,
-            exactOutput: swap.buys,
-            tokenIn: swap.sold,
-            tokenOut: swap.bought,
-            fee: U24::from(swap.tier),
-            amount: U256::ZERO,
-            limit: swap.limit.0,
+        let swaps = self.swaps.iter().map(|swap| {
+            let (router, fee) = match swap.pool {
+                PoolKind::V3(tier) => (self.venue.router, tier),
+                // Without a venue for it nobody plans it, and nobody lists that router.
+                PoolKind::V2 => (self.venue.pairs.map_or(Address::ZERO, |pairs| pairs.router), 0),
+            };
+            Executor::Swap {
+                router,
+                exactOutput: swap.buys,
+                tokenIn: swap.sold,
+                tokenOut: swap.bought,
+                fee: U24::from(fee),
+                amount: swap.part.map_or(U256::ZERO, |part| part.0),
+                limit: swap.limit.0,
+            }
         });
         let legs = self.calls.iter().map(|call| Executor::Leg {
             lender: self.lender,

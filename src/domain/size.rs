@@ -250,6 +250,7 @@ fn price<P: Protocol>(
         missing,
         slippage: scope.slippage,
         locked,
+        swap_cost: SWAP_GAS.cost(scope.base_fee),
     };
     let (funding, premium) = match fund(scope, opportunity, &outcome_of_all, borrowed, knowledge) {
         Known::Yes(terms) => terms,

@@ -1,7 +1,7 @@
 //! The swaps of one size: which pools turn what is seized into what is owed, and what they leave.
 
 use crate::domain::plan::{Reason, Swap};
-use crate::domain::route::{Knowledge, Known};
+use crate::domain::route::{Division, Knowledge, Known, Share};
 use crate::domain::units::{Amount, Bps, Net, Round, Wei};
 use alloy::primitives::{Address, U256};
 
@@ -25,6 +25,8 @@ pub(super) struct Deal {
     pub missing: Amount,
     pub slippage: Bps,
     pub locked: Option<Address>,
+    /// What the gas of one more swap costs.
+    pub swap_cost: Wei,
 }
 
 /// One way to do it, and the wrapped native coin it leaves.
@@ -56,7 +58,8 @@ impl Deal {
         if self.collateral == self.native {
             return self.native_collateral(knowledge);
         }
-        let ways = [self.through_native(knowledge), self.direct(knowledge)];
+        let mut ways = vec![self.through_native(knowledge)];
+        ways.extend(self.direct(knowledge));
         if ways.iter().any(|way| matches!(way, Known::NotYet)) {
             return Known::NotYet;
         }
@@ -81,67 +84,116 @@ impl Deal {
         if self.debt == self.native {
             return done(vec![], vec![self.debt], vec![], rest);
         }
-        let (tier, proceeds) = found!(knowledge.best_sale(self.collateral, self.native, rest, self.locked));
-        let sale = self.sale(self.collateral, self.native, tier, proceeds);
-        done(vec![sale], vec![self.collateral, self.native], vec![tier], proceeds)
+        let sale = found!(self.to_native(rest, knowledge));
+        let swaps = self.sale(self.collateral, self.native, &sale);
+        done(swaps, vec![self.collateral, self.native], vec![sale.fee()], sale.total)
     }
 
     fn native_debt(&self, knowledge: &mut Knowledge) -> Way {
-        let (tier, proceeds) =
-            found!(knowledge.best_sale(self.collateral, self.debt, self.seized, self.locked));
-        let Some(left) = proceeds.minus(self.missing) else { return short(self.missing, proceeds) };
-        let sale = self.sale(self.collateral, self.debt, tier, proceeds);
-        done(vec![sale], vec![self.collateral, self.debt], vec![tier], left)
+        let sale = found!(self.to_native(self.seized, knowledge));
+        let Some(left) = sale.total.minus(self.missing) else { return short(self.missing, sale.total) };
+        let swaps = self.sale(self.collateral, self.debt, &sale);
+        done(swaps, vec![self.collateral, self.debt], vec![sale.fee()], left)
     }
 
     fn native_collateral(&self, knowledge: &mut Knowledge) -> Way {
-        let (tier, given) =
-            found!(knowledge.best_purchase(self.collateral, self.debt, self.missing, self.locked));
-        let Some(left) = self.seized.minus(given) else { return short(given, self.seized) };
-        let purchase = self.purchase(self.collateral, self.debt, tier, given);
-        done(vec![purchase], vec![self.collateral, self.debt], vec![tier], left)
+        let purchase = found!(self.with_native(knowledge));
+        let Some(left) = self.seized.minus(purchase.total) else { return short(purchase.total, self.seized) };
+        let swaps = self.purchase(self.collateral, self.debt, &purchase);
+        done(swaps, vec![self.collateral, self.debt], vec![purchase.fee()], left)
     }
 
     fn through_native(&self, knowledge: &mut Knowledge) -> Way {
-        let sale = knowledge.best_sale(self.collateral, self.native, self.seized, self.locked);
-        let purchase = knowledge.best_purchase(self.native, self.debt, self.missing, self.locked);
-        let (Known::Yes((first, proceeds)), Known::Yes((second, given))) = (sale, purchase) else {
-            let waiting = sale == Known::NotYet || purchase == Known::NotYet;
-            return if waiting { Known::NotYet } else { no_route() };
+        let sale = self.to_native(self.seized, knowledge);
+        let purchase = self.with_native(knowledge);
+        let (sale, purchase) = match (sale, purchase) {
+            (Known::Yes(sale), Known::Yes(purchase)) => (sale, purchase),
+            (Known::NotYet, _) | (_, Known::NotYet) => return Known::NotYet,
+            _ => return no_route(),
         };
-        let Some(left) = proceeds.minus(given) else { return short(given, proceeds) };
-        let swaps = vec![
-            self.sale(self.collateral, self.native, first, proceeds),
-            self.purchase(self.native, self.debt, second, given),
-        ];
-        done(swaps, vec![self.collateral, self.native, self.debt], vec![first, second], left)
+        let Some(left) = sale.total.minus(purchase.total) else { return short(purchase.total, sale.total) };
+        let mut swaps = self.sale(self.collateral, self.native, &sale);
+        swaps.extend(self.purchase(self.native, self.debt, &purchase));
+        let route = vec![self.collateral, self.native, self.debt];
+        done(swaps, route, vec![sale.fee(), purchase.fee()], left)
     }
 
-    /// Buys the debt with collateral, then sells the rest of the collateral.
-    fn direct(&self, knowledge: &mut Knowledge) -> Way {
-        let (tier, given) =
-            found!(knowledge.best_purchase(self.collateral, self.debt, self.missing, self.locked));
-        let Some(rest) = self.seized.minus(given).filter(|rest| !rest.is_zero()) else {
+    /// Buys the debt with collateral, then sells the rest of the collateral. Where two pools want less collateral than one
+    /// for the purchase there are two ways: what the difference is worth shows when the rest is sold.
+    fn direct(&self, knowledge: &mut Knowledge) -> Vec<Way> {
+        let swap_cost = match self.in_collateral(self.swap_cost, knowledge) {
+            Known::Yes(cost) => Some(cost),
+            Known::No => None,
+            Known::NotYet => return vec![Known::NotYet],
+        };
+        let mut buy = |swap_cost| {
+            knowledge.best_purchase(self.collateral, self.debt, self.missing, self.locked, swap_cost)
+        };
+        let mut purchases = vec![buy(swap_cost)];
+        if let [Known::Yes(best)] = &purchases[..]
+            && best.shares.len() > 1
+        {
+            purchases.push(buy(None));
+        }
+        purchases.into_iter().map(|purchase| self.and_the_rest(purchase, knowledge)).collect()
+    }
+
+    fn and_the_rest(&self, purchase: Known<Division>, knowledge: &mut Knowledge) -> Way {
+        let purchase = found!(purchase);
+        let Some(rest) = self.seized.minus(purchase.total).filter(|rest| !rest.is_zero()) else {
             return poor(Reason::Unprofitable, None);
         };
-        let (last, left) = found!(knowledge.best_sale(self.collateral, self.native, rest, self.locked));
-        let swaps = vec![
-            self.purchase(self.collateral, self.debt, tier, given),
-            self.sale(self.collateral, self.native, last, left),
-        ];
-        done(swaps, vec![self.collateral, self.debt], vec![tier], left)
+        let sale = found!(self.to_native(rest, knowledge));
+        let mut swaps = self.purchase(self.collateral, self.debt, &purchase);
+        swaps.extend(self.sale(self.collateral, self.native, &sale));
+        done(swaps, vec![self.collateral, self.debt], vec![purchase.fee()], sale.total)
     }
 
-    fn sale(&self, sold: Address, bought: Address, tier: u32, proceeds: Amount) -> Swap {
-        let given_up = proceeds.times(self.slippage, Round::Up).unwrap_or_default();
-        let limit = proceeds.minus(given_up).unwrap_or_default().max(Amount::new(U256::ONE));
-        Swap { sold, bought, tier, buys: false, limit }
+    /// Collateral sold for native coin.
+    fn to_native(&self, amount: Amount, knowledge: &mut Knowledge) -> Known<Division> {
+        let swap_cost = Some(Amount(self.swap_cost.0));
+        knowledge.best_sale(self.collateral, self.native, amount, self.locked, swap_cost)
     }
 
-    fn purchase(&self, sold: Address, bought: Address, tier: u32, given: Amount) -> Swap {
-        let more = given.times(self.slippage, Round::Up).unwrap_or_default();
-        Swap { sold, bought, tier, buys: true, limit: given.plus(more).unwrap_or(given) }
+    /// What is missing, bought with native coin.
+    fn with_native(&self, knowledge: &mut Knowledge) -> Known<Division> {
+        let swap_cost = Some(Amount(self.swap_cost.0));
+        knowledge.best_purchase(self.native, self.debt, self.missing, self.locked, swap_cost)
     }
+
+    /// How much collateral must be sold for so much native coin, before anything else is.
+    fn in_collateral(&self, cost: Wei, knowledge: &mut Knowledge) -> Known<Amount> {
+        if cost.is_zero() {
+            return Known::Yes(Amount::ZERO);
+        }
+        let sale = knowledge.best_purchase(self.collateral, self.native, Amount(cost.0), self.locked, None);
+        sale.map(|sale| sale.total)
+    }
+
+    fn sale(&self, sold: Address, bought: Address, division: &Division) -> Vec<Swap> {
+        let swap = |(part, share): (Option<Amount>, &Share)| {
+            let given_up = share.result.times(self.slippage, Round::Up).unwrap_or_default();
+            let limit = share.result.minus(given_up).unwrap_or_default().max(Amount::new(U256::ONE));
+            Swap { sold, bought, pool: share.pool, buys: false, part, limit }
+        };
+        parts(division).map(swap).collect()
+    }
+
+    fn purchase(&self, sold: Address, bought: Address, division: &Division) -> Vec<Swap> {
+        let swap = |(part, share): (Option<Amount>, &Share)| {
+            let more = share.result.times(self.slippage, Round::Up).unwrap_or_default();
+            let limit = share.result.plus(more).unwrap_or(share.result);
+            Swap { sold, bought, pool: share.pool, buys: true, part, limit }
+        };
+        parts(division).map(swap).collect()
+    }
+}
+
+/// Each share with the amount its swap names: the last takes what there is then.
+fn parts(division: &Division) -> impl Iterator<Item = (Option<Amount>, &Share)> {
+    let last = division.shares.len().saturating_sub(1);
+    let shares = division.shares.iter().enumerate();
+    shares.map(move |(place, share)| ((place < last).then_some(share.part), share))
 }
 
 fn poor(reason: Reason, short: Option<Wei>) -> Way {
