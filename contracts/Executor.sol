@@ -27,6 +27,12 @@ interface IRouterV2 {
     function exactOutputSingle(Out calldata params) external payable returns (uint256);
 }
 
+/// Uniswap V2's router. Only paths of two tokens are sent to it.
+interface IRouterPairs {
+    function swapExactTokensForTokens(uint256 amountIn, uint256 amountOutMin, address[] calldata path, address to, uint256 deadline) external returns (uint256[] memory);
+    function swapTokensForExactTokens(uint256 amountOut, uint256 amountInMax, address[] calldata path, address to, uint256 deadline) external returns (uint256[] memory);
+}
+
 interface IFactory {
     function getPool(address tokenA, address tokenB, uint24 fee) external view returns (address);
 }
@@ -51,7 +57,9 @@ interface IToken {
 contract Executor {
     /// @param router A listed router; its role says which form of the calls it takes.
     /// @param exactOutput false: sell; true: buy what is missing to repay the loan.
-    /// @param amount Sold amount of `tokenIn`; 0 means all this run holds of it and does not owe. Unused when buying.
+    /// @param fee The pool's tier. A pair has none, its router does not read it.
+    /// @param amount Sold amount of `tokenIn`; 0 means all this run holds of it and does not owe. When buying, the most that
+    /// is bought of what is missing; 0 means all of that.
     /// @param limit Least `tokenOut` received when selling, most `tokenIn` spent when buying. Never 0.
     struct Swap { address router; bool exactOutput; address tokenIn; address tokenOut; uint24 fee; uint256 amount; uint256 limit; }
 
@@ -75,7 +83,7 @@ contract Executor {
     event OwnershipTransferred(address indexed previousOwner, address indexed owner);
     event Salvaged(address indexed token, uint256 amount);
 
-    /// `account` lacks the role `bit` (12: either router).
+    /// `account` lacks the role `bit` (76: any router).
     error NotListed(address account, uint256 bit);
     error NotOwner(address account);
     error NotPendingOwner(address account);
@@ -117,7 +125,9 @@ contract Executor {
     uint256 private constant ROUTER_V2 = 8;
     uint256 private constant FACTORY = 16;
     uint256 private constant TOKEN = 32;
-    uint256 private constant ALL_ROLES = 63;
+    uint256 private constant ROUTER_PAIRS = 64;
+    uint256 private constant ALL_ROLES = 127;
+    uint256 private constant ANY_ROUTER = ROUTER_V1 | ROUTER_V2 | ROUTER_PAIRS;
 
     uint8 private constant FUNDING_LENDER = 0;
     uint8 private constant FUNDING_POOL = 1;
@@ -130,7 +140,8 @@ contract Executor {
     /// Balance marks live in transient storage at this plus the token, away from the variables below.
     uint256 private constant MARKS = 1 << 160;
 
-    /// @notice Who may do what, or be called for what: one bit each (T8). OPERATOR 1, LENDER 2, ROUTER_V1 4, ROUTER_V2 8, FACTORY 16, TOKEN 32.
+    /// @notice Who may do what, or be called for what: one bit each (T8). OPERATOR 1, LENDER 2, ROUTER_V1 4, ROUTER_V2 8, FACTORY 16, TOKEN 32,
+    /// ROUTER_PAIRS 64.
     mapping(address account => uint256 bits) public roles;
     /// @notice Keeps the lists. Meant to be a cold key (T12).
     address public owner;
@@ -393,8 +404,9 @@ contract Executor {
         if (swap.exactOutput) {
             if (tokenOut != flashToken) revert WrongTokenOut(tokenOut, flashToken);
             if (heldOut >= owed) return;
+            uint256 missing = owed - heldOut;
             uint256 most = _min(limit, heldIn);
-            _trade(swap, most, _buy(swap, owed - heldOut, most));
+            _trade(swap, most, _buy(swap, swap.amount == 0 ? missing : _min(swap.amount, missing), most));
         } else {
             uint256 amount = swap.amount;
             if (amount == 0) {
@@ -416,7 +428,13 @@ contract Executor {
     }
 
     function _sell(Swap calldata swap, uint256 amount) private view returns (bytes memory) {
-        if (_routerKind(swap.router) == ROUTER_V1) {
+        uint256 kind = _routerKind(swap.router);
+        if (kind == ROUTER_PAIRS) {
+            return abi.encodeCall(
+                IRouterPairs.swapExactTokensForTokens, (amount, swap.limit, _path(swap), address(this), block.timestamp)
+            );
+        }
+        if (kind == ROUTER_V1) {
             return abi.encodeCall(
                 IRouterV1.exactInputSingle,
                 (IRouterV1.In(swap.tokenIn, swap.tokenOut, swap.fee, address(this), block.timestamp, amount, swap.limit, 0))
@@ -428,7 +446,13 @@ contract Executor {
     }
 
     function _buy(Swap calldata swap, uint256 amount, uint256 most) private view returns (bytes memory) {
-        if (_routerKind(swap.router) == ROUTER_V1) {
+        uint256 kind = _routerKind(swap.router);
+        if (kind == ROUTER_PAIRS) {
+            return abi.encodeCall(
+                IRouterPairs.swapTokensForExactTokens, (amount, most, _path(swap), address(this), block.timestamp)
+            );
+        }
+        if (kind == ROUTER_V1) {
             return abi.encodeCall(
                 IRouterV1.exactOutputSingle,
                 (IRouterV1.Out(swap.tokenIn, swap.tokenOut, swap.fee, address(this), block.timestamp, amount, most, 0))
@@ -439,9 +463,14 @@ contract Executor {
         );
     }
 
+    function _path(Swap calldata swap) private pure returns (address[] memory path) {
+        path = new address[](2);
+        (path[0], path[1]) = (swap.tokenIn, swap.tokenOut);
+    }
+
     function _routerKind(address router) private view returns (uint256 kind) {
-        kind = roles[router] & (ROUTER_V1 | ROUTER_V2);
-        if (kind == 0) revert NotListed(router, ROUTER_V1 | ROUTER_V2);
+        kind = roles[router] & ANY_ROUTER;
+        if (kind == 0) revert NotListed(router, ANY_ROUTER);
     }
 
     /// Sends the whole balance on (T9), old and new, and forgets the mark. Answers what the run gained. A run that ate

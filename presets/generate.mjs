@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Writes presets/aave-v3.toml: the production markets of Aave V3 from Aave's address book, and where Uniswap V3 is
-// on their chains. `--check` compares instead, byte for byte.
+// Writes presets/aave-v3.toml: the production markets of Aave V3 from Aave's address book, and where Uniswap V3
+// and V2 are on their chains. `--check` compares instead, byte for byte.
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import * as book from '@aave-dao/aave-address-book';
@@ -40,6 +40,11 @@ const WRAPPED = {
   42220: '0x471EcE3750Da237f93B8E339c536989b8978a438',
 };
 
+// Where Uniswap V2's factory and router are those that @uniswap/sdk-core (V2_FACTORY_ADDRESSES, V2_ROUTER_ADDRESSES) and
+// Uniswap's own page both name: content/protocols/v2/deployments.mdx at commit
+// 1e57095571cb84472a26f9cacb9c501703858bfb. Of Celo neither has a router.
+const PAIRS = new Set([1, 10, 56, 137, 143, 196, 4326, 8453, 42161, 43114]);
+
 // Where nothing can be sent, and why.
 const OBSERVE_ONLY = {
   324: 'ZKsync Era does not run the bytecode of the Ethereum machine that the executor is',
@@ -68,6 +73,17 @@ function route(chain) {
     `route.uniswap_v3_quoter = "${address(quoter)}"`,
     `route.uniswap_v3_router = "${address(router)}"`,
     `route.wrapped_native = "${address(wrapped)}"`,
+    ...(PAIRS.has(chain) ? pairs(chain) : []),
+  ];
+}
+
+function pairs(chain) {
+  const factory = uniswap.V2_FACTORY_ADDRESSES[chain];
+  const router = uniswap.V2_ROUTER_ADDRESSES[chain];
+  if (!factory || !router) throw new Error(`no factory or router of pairs for chain ${chain}`);
+  return [
+    `route.uniswap_v2_factory = "${address(factory)}"`,
+    `route.uniswap_v2_router = "${address(router)}"`,
   ];
 }
 
@@ -82,10 +98,10 @@ function markets() {
 
 function text() {
   const lines = [
-    '# The production markets of Aave V3, and where Uniswap V3 is on their chains. Written by scripts/presets: do not edit.',
+    '# The production markets of Aave V3, and where Uniswap V3 and V2 are on their chains. Written by scripts/presets: do not edit.',
     '#',
     `# Source of the markets: @aave-dao/aave-address-book ${version('@aave-dao/aave-address-book')} (npm, MIT licence, (c) 2026 BGD Labs).`,
-    `# Source of factories and wrapped coins: @uniswap/sdk-core ${version('@uniswap/sdk-core')} (npm, MIT licence, (c) 2021 Uniswap Labs).`,
+    `# Source of factories, wrapped coins and all of Uniswap V2: @uniswap/sdk-core ${version('@uniswap/sdk-core')} (npm, MIT licence, (c) 2021 Uniswap Labs).`,
     '# Source of quoters and routers: the deployment pages of github.com/Uniswap/docs, commits 8c5d09e23f53 and, for X Layer, 0cd8e42a2854.',
     '# Only addresses_provider is trusted of a market; everything else about it is read on the chain.',
   ];

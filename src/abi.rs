@@ -183,7 +183,7 @@ pub mod erc20 {
     }
 }
 
-/// Uniswap V3, as far as prices and pools go.
+/// Uniswap V3 and V2, as far as prices and pools go.
 pub mod uniswap {
     use super::sol;
     sol! {
@@ -211,6 +211,19 @@ pub mod uniswap {
         interface QuoterV2 {
             function quoteExactInputSingle(ExactInput params) external returns (
                 uint256 amountOut, uint160 sqrtPriceX96After, uint32 ticksCrossed, uint256 gasEstimate);
+        }
+
+        interface PairFactory {
+            function getPair(address tokenA, address tokenB) external view returns (address);
+        }
+
+        interface UniswapPair {
+            function getReserves() external view returns (uint112 reserve0, uint112 reserve1, uint32 timestamp);
+        }
+
+        interface PairRouter {
+            function factory() external view returns (address);
+            function getAmountsOut(uint256 amountIn, address[] path) external view returns (uint256[] amounts);
         }
     }
 }

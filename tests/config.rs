@@ -159,6 +159,12 @@ fn what_is_missing_is_named_with_a_way_to_set_it() {
     );
     let cut = ROUTE.lines().take(4).collect::<Vec<_>>().join("\n");
     check(with(&cut), "backstop.toml:6: markets.v30.route.wrapped_native: missing: the native coin's token");
+    for (line, missing) in PAIRS.lines().zip([
+        "backstop.toml:6: markets.v30.route.uniswap_v2_router: missing: the UniswapV2Router02 contract, or leave out",
+        "backstop.toml:6: markets.v30.route.uniswap_v2_factory: missing: the UniswapV2Factory contract, or leave out",
+    ]) {
+        check(with(&format!("{ROUTE}{line}")), missing);
+    }
 }
 
 #[test]
@@ -195,6 +201,13 @@ fn values_that_contradict_each_other_are_refused() {
             "0x1F98431c8aD98523631AE4a59f267346ea31F984",
         )),
         "backstop.toml:8: markets.v30.route.uniswap_v3_quoter: the same address as uniswap_v3_factory",
+    );
+    check(
+        with(&format!("{ROUTE}{PAIRS}").replace(
+            "0x5C69bEe701ef814a2B6a3EDD4B1652CB9cc5aA6f",
+            "0x1F98431c8aD98523631AE4a59f267346ea31F984",
+        )),
+        "backstop.toml:11: markets.v30.route.uniswap_v2_factory: the same address as uniswap_v3_factory",
     );
     check(
         with("[wallet]\nkeystore = \"./key.json\"").variable("BACKSTOP_WALLET__PRIVATE_KEY", PRIVATE_KEY),

@@ -3,6 +3,7 @@
 pub mod dice;
 mod liquidations;
 mod pools;
+mod routes;
 
 use alloy::primitives::{B256, U256, U512};
 use backstop::domain::chain::{BlockRef, Head};

@@ -339,12 +339,16 @@ uniswap_v3_factory = "{factory}"
 uniswap_v3_quoter = "{quoter}"
 uniswap_v3_router = "{router}"
 wrapped_native = "{wrapped_native}"
+uniswap_v2_factory = "{v2_factory}"
+uniswap_v2_router = "{v2_router}"
 "#,
             http = self.http(),
             ws = self.ws(),
             chain_id = self.manifest.chain_id,
             factory = uniswap.factory,
             quoter = uniswap.quoter,
+            v2_factory = uniswap.v2_factory,
+            v2_router = uniswap.v2_router,
             wrapped_native = self.manifest.wrapped_native,
         ))
     }

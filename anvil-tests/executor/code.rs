@@ -157,6 +157,9 @@ async fn the_real_routers_are_told_apart_by_their_code() -> Result<()> {
         let code = stage.fork.provider.get_code_at(address).await?;
         let found = Role::of_router(&code);
         ensure!(found == role, "{address}: {found:?}, not {role:?}");
+        ensure!(!Role::is_pair_router(&code), "{address} is no router of pairs");
     }
+    let code = stage.fork.provider.get_code_at(uniswap.v2_router).await?;
+    ensure!(Role::is_pair_router(&code) && Role::of_router(&code).is_none());
     Ok(())
 }

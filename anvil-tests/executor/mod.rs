@@ -12,6 +12,7 @@ mod lists;
 mod many;
 mod markets;
 mod mutations;
+mod pairs;
 mod paths;
 mod pools;
 mod positions;

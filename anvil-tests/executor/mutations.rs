@@ -9,7 +9,7 @@ use eyre::{Result, WrapErr, ensure};
 use crate::scenes::seed;
 
 use super::{
-    Executor, OPERATOR, Stage, WETH_FOR_USDC,
+    Executor, OPERATOR, Stage, WETH_FOR_USDC, pairs,
     positions::{Form, Funding},
 };
 
@@ -30,6 +30,9 @@ async fn an_edited_call_pays_the_receiver_or_fails() -> Result<()> {
         plan.minProfit = U256::ZERO;
         plans.push(plan);
     }
+    // One of them in two parts.
+    pairs::pair(&stage).await?;
+    pairs::in_two(&stage, &mut plans[0], stage.fork.amount("USDC", 2_000_000)?, true);
     let many = Executor::executeManyCall {
         plans: plans.clone(),
         most: vec![U256::from(3_000_000); 2],

@@ -13,6 +13,7 @@ use super::{
     Executor, MARKETS, OPERATOR, OWNER, RECEIVER, STRANGER, Stage, WETH_FOR_USDC,
     doubles::Spoofer,
     lists::PLACES,
+    pairs,
     pools::{pool, surplus_sale},
     positions::{Form, Funding},
     roles::plan_data,
@@ -56,10 +57,14 @@ alloy::sol! {
         function exactInputSingle(In params) external;
         function exactOutputSingle(Out params) external;
     }
+    interface RouterPairs {
+        function swapExactTokensForTokens(uint256 amountIn, uint256 amountOutMin, address[] path, address to, uint256 deadline) external;
+        function swapTokensForExactTokens(uint256 amountOut, uint256 amountInMax, address[] path, address to, uint256 deadline) external;
+    }
 }
 
 /// Every call the executor knows how to make.
-const TYPED: [[u8; 4]; 12] = [
+const TYPED: [[u8; 4]; 14] = [
     IOthers::balanceOfCall::SELECTOR,
     IOthers::allowanceCall::SELECTOR,
     IOthers::approveCall::SELECTOR,
@@ -72,6 +77,8 @@ const TYPED: [[u8; 4]; 12] = [
     RouterV1::exactOutputSingleCall::SELECTOR,
     RouterV2::exactInputSingleCall::SELECTOR,
     RouterV2::exactOutputSingleCall::SELECTOR,
+    RouterPairs::swapExactTokensForTokensCall::SELECTOR,
+    RouterPairs::swapTokensForExactTokensCall::SELECTOR,
 ];
 
 /// What others could be robbed with, and what a token is not asked.
@@ -125,7 +132,7 @@ async fn the_token_that_paid_out_less_than_its_pool_said() -> Result<()> {
 }
 
 /// 2022-11-08, 0x0ad8; 2024-08-28, Aave's ParaSwap repay adapter; 2026-04-07, Squid; 2026-04-19, an Aave rebalancer;
-/// 2026-07-30, UnprotectedArbBot: contracts that made whatever call their caller wrote. This one makes twelve calls, to
+/// 2026-07-30, UnprotectedArbBot: contracts that made whatever call their caller wrote. This one makes fourteen calls, to
 /// whom the list names, and has no others in its code.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_calls_that_the_caller_could_write() -> Result<()> {
@@ -144,10 +151,12 @@ async fn the_calls_that_the_caller_could_write() -> Result<()> {
     }
 
     stage.liquidatable(&WETH_FOR_USDC, &MARKETS).await?;
-    let plans = [
+    let mut plans = [
         stage.plan(&WETH_FOR_USDC, "v30", Funding::Loan, Form::WithDeadline)?,
         stage.plan(&WETH_FOR_USDC, "v36", Funding::Flash, Form::Without)?,
     ];
+    pairs::pair(&stage).await?;
+    pairs::in_two(&stage, &mut plans[0], stage.fork.amount("USDC", 2_000_000)?, true);
     let receipt = stage.send(OPERATOR, &many(&plans)).await?;
     let pools = stage.fork.manifest.uniswap.pools.iter().map(|pool| pool.address);
     let known: Vec<Address> = stage.listing.0.iter().map(|(listed, _)| *listed).chain(pools).collect();
@@ -167,8 +176,8 @@ async fn the_calls_that_the_caller_could_write() -> Result<()> {
     }
     made.sort();
     made.dedup();
-    // Two purchases, a loan and a flash: all but the two sales.
-    ensure!(made.len() == TYPED.len() - 2, "{} different calls were made", made.len());
+    // Purchases through three routers, a loan and a flash: all but the three sales.
+    ensure!(made.len() == TYPED.len() - 3, "{} different calls were made", made.len());
     Ok(())
 }
 

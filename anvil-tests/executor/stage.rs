@@ -62,6 +62,7 @@ impl Stage {
         let mut entries = vec![
             (uniswap.router, Role::RouterV1),
             (uniswap.router02, Role::RouterV2),
+            (uniswap.v2_router, Role::RouterPairs),
             (uniswap.factory, Role::Factory),
         ];
         for market in MARKETS {

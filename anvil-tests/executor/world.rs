@@ -5,13 +5,14 @@ use alloy::{
     primitives::{Address, U256, aliases::U24},
     sol_types::SolCall,
 };
-use backstop::bed::{Reverted, Rng, assets::DOLLAR};
+use backstop::bed::{Reverted, Rng, assets::DOLLAR, uniswap_v2};
 use eyre::{Result, ensure};
 
 use super::{
     Executor, MARKETS, OPERATOR, OWNER, RECEIVER, STRANGER, SUCCESSOR, Shape, Stage,
     doubles::{Meddler, Meddling},
     ledger::{Ledger, Meant, Order, State, VICTIM},
+    pairs,
     positions::{
         Form, Funding, USDC_FOR_WETH, WBTC_FOR_DAI, WBTC_FOR_USDC_THROUGH_WETH, WETH_FOR_USDC, WETH_FOR_WETH,
         borrower,
@@ -73,6 +74,13 @@ impl World {
             }
         }
         let usdc = Zoo::in_place_of(&stage, "USDC").await?;
+        let maker = stage.fork.manifest.market_maker;
+        for tokens in [["WETH", "USDC"], ["WBTC", "WETH"], ["WETH", "DAI"]] {
+            for symbol in tokens.iter().filter(|symbol| **symbol != "WETH") {
+                stage.fork.fund(maker, symbol, stage.fork.amount(symbol, 20_000_000_000)?).await?;
+            }
+            uniswap_v2::create_pair(&stage.fork.chain, &stage.fork.manifest, tokens, 10_000_000).await?;
+        }
         let intruder = Meddler::before(&stage, Address::ZERO).await?;
         usdc.hook(&stage, intruder.0).await?;
         for symbol in SYMBOLS {
@@ -150,6 +158,13 @@ impl World {
         for swap in &mut plan.legs[0].swaps {
             let half = swap.limit / U256::from(2);
             swap.limit = if swap.exactOutput { swap.limit + half } else { half };
+        }
+        let part = self.stage.fork.amount(shape.collateral, self.rng.between(1, 50))?;
+        match self.rng.below(6) {
+            0 => pairs::through_pairs(&self.stage, &mut plan),
+            1 => pairs::in_two(&self.stage, &mut plan, part, true),
+            2 => pairs::in_two(&self.stage, &mut plan, part, false),
+            _ => {}
         }
         Ok(plan)
     }

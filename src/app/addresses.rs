@@ -32,6 +32,10 @@ pub async fn check(config: &Config, need: Need, rpc: &Rpc, head: Head) -> Result
         wanted.push((route_key("uniswap_v3_quoter"), route.quoter, What::Any));
         wanted.push((route_key("uniswap_v3_router"), route.router, What::Router));
         wanted.push((route_key("wrapped_native"), route.wrapped_native, What::Any));
+        if let Some(pairs) = route.pairs {
+            wanted.push((route_key("uniswap_v2_factory"), pairs.factory, What::Any));
+            wanted.push((route_key("uniswap_v2_router"), pairs.router, What::PairRouter));
+        }
         if let Some(address) = config.executor.address {
             wanted.push(("executor.address".into(), address, What::Executor));
         }
@@ -60,6 +64,7 @@ pub async fn check(config: &Config, need: Need, rpc: &Rpc, head: Head) -> Result
 enum What {
     Any,
     Router,
+    PairRouter,
     Executor,
 }
 
@@ -68,7 +73,7 @@ fn wrong(code: &[u8], what: What, address: Address, head: Head, chain: u64) -> O
     if code.is_empty() {
         let remedy = match what {
             What::Executor => "run `backstop deploy`, or correct the address",
-            What::Any | What::Router => "correct the address, or rpc.http",
+            What::Any | What::Router | What::PairRouter => "correct the address, or rpc.http",
         };
         let block = head.block.number;
         return Some(format!(
@@ -78,6 +83,9 @@ fn wrong(code: &[u8], what: What, address: Address, head: Head, chain: u64) -> O
     match what {
         What::Router if Role::of_router(code).is_none() => Some(format!(
             "{address} is neither Uniswap's SwapRouter nor its SwapRouter02: set it to one of them"
+        )),
+        What::PairRouter if !Role::is_pair_router(code) => Some(format!(
+            "{address} is not Uniswap's V2Router02: set it to that, or leave out uniswap_v2_factory and this"
         )),
         _ => None,
     }

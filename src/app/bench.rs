@@ -5,7 +5,6 @@ use crate::config::Config;
 use crate::domain::executor::{Listing, NOBODY, PLACEHOLDER, code_hash};
 use crate::domain::keeper::Terms;
 use crate::domain::protocols::aave_v3::Market;
-use crate::domain::route::Venue;
 use crate::exit::{Exit, ExitExt};
 use crate::io::simulate::{Simulator, Stage};
 use alloy::primitives::Address;
@@ -27,12 +26,7 @@ pub async fn bench(config: &Config, wire: &Wire, sender: Option<Address>) -> Res
     let (market, standing) = (&wire.keeper.market, &wire.standing);
     refuse_unknown(market)?;
     let route = config.market.route.ok_or_else(|| eyre!("no route")).exit(Exit::Configuration)?;
-    let venue = Venue {
-        factory: route.factory,
-        quoter: route.quoter,
-        router: route.router,
-        wrapped_native: route.wrapped_native,
-    };
+    let venue = route.venue();
     let router = standing.router.ok_or_else(|| eyre!("no router")).exit(Exit::Configuration)?;
     let tokens = market.reserves.keys().copied().collect::<Vec<_>>();
     let listing = Listing::new(market.addresses.pool, &venue, router, &tokens);

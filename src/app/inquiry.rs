@@ -19,7 +19,7 @@ pub async fn answered<T>(
     venue: &Venue,
     mut search: impl FnMut(&mut Knowledge) -> Known<T>,
 ) -> Result<Known<T>> {
-    let mut knowledge = Knowledge::default();
+    let mut knowledge = Knowledge::of(venue);
     for _ in 0..MOST_ROUNDS {
         let found = search(&mut knowledge);
         let missing = knowledge.missing();

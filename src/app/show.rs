@@ -2,6 +2,7 @@
 
 use crate::domain::plan::{Draft, Liquidation, Plan, Skip, Swap};
 use crate::domain::protocols::aave_v3::Market;
+use crate::domain::route::PoolKind;
 use crate::domain::units::{Amount, Gas, HealthFactor, Net, Wei, show};
 use alloy::primitives::{Address, Bytes, U256};
 use eyre::{Report, eyre};
@@ -37,6 +38,8 @@ pub struct Leg {
 pub struct SwapLine {
     sold: String,
     bought: String,
+    /// `uniswap-v3` or `uniswap-v2`.
+    pool: &'static str,
     fee: u32,
     give: Amount,
     take: Amount,
@@ -92,7 +95,11 @@ pub fn swap_lines(draft: &Draft) -> Vec<SwapLine> {
     let line = |swap: &Swap| SwapLine {
         sold: swap.sold.to_string(),
         bought: swap.bought.to_string(),
-        fee: swap.tier,
+        pool: match swap.pool {
+            PoolKind::V3(_) => "uniswap-v3",
+            PoolKind::V2 => "uniswap-v2",
+        },
+        fee: swap.pool.fee(),
         give: swap.given,
         take: swap.taken,
     };
@@ -133,10 +140,19 @@ pub fn tell(market: &Market, draft: &Draft) -> Told {
     Told { seize: all(draft.seized()), repay: all(draft.repaid()), via: route(draft) }
 }
 
-/// The pools on the way, by their fees.
+/// The pools on the way, by their kind and fees.
 fn route(draft: &Draft) -> String {
-    let tiers = draft.swaps().map(|swap| format!("{} %", show_tier(swap.tier))).collect::<Vec<_>>();
-    if tiers.is_empty() { "no swap".into() } else { format!("univ3 {}", tiers.join(" + ")) }
+    let mut words: Vec<String> = Vec::new();
+    let mut last = None;
+    for swap in draft.swaps() {
+        let kind = match swap.pool {
+            PoolKind::V3(_) => "univ3",
+            PoolKind::V2 => "univ2",
+        };
+        let named = if last.replace(kind) == Some(kind) { String::new() } else { format!("{kind} ") };
+        words.push(format!("{named}{} %", show_tier(swap.pool.fee())));
+    }
+    if words.is_empty() { "no swap".into() } else { words.join(" + ") }
 }
 
 fn show_tier(tier: u32) -> String {

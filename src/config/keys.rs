@@ -21,6 +21,8 @@ pub(super) const KEYS: &[(&str, Option<&str>)] = &[
     ("markets.*.route.uniswap_v3_quoter", None),
     ("markets.*.route.uniswap_v3_router", None),
     ("markets.*.route.wrapped_native", None),
+    ("markets.*.route.uniswap_v2_factory", None),
+    ("markets.*.route.uniswap_v2_router", None),
     ("executor.address", Some("")),
     ("executor.code_hash", Some("")),
     ("executor.owner", Some("")),

@@ -24,6 +24,7 @@ pub use show::Shown;
 pub use values::{fixed_point, parse_address};
 
 use crate::domain::cost::FeePolicy;
+use crate::domain::route::{Pairs, Venue};
 use crate::domain::units::{Bps, Wei};
 use alloy::primitives::{Address, B256};
 use secrecy::SecretString;
@@ -106,7 +107,7 @@ pub enum Kind {
     AaveV3,
 }
 
-/// The venues that turn what was seized into what is owed: Uniswap V3.
+/// The venues that turn what was seized into what is owed: Uniswap V3, and V2 where it is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     pub factory: Address,
@@ -114,6 +115,15 @@ pub struct Route {
     pub router: Address,
     /// The native coin as a token.
     pub wrapped_native: Address,
+    /// Uniswap V2.
+    pub pairs: Option<Pairs>,
+}
+
+impl Route {
+    pub fn venue(&self) -> Venue {
+        let Self { factory, quoter, router, wrapped_native, pairs } = *self;
+        Venue { factory, quoter, router, wrapped_native, pairs }
+    }
 }
 
 #[derive(Clone, Debug)]

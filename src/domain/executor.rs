@@ -2,7 +2,7 @@
 //! that lets a dry run place it where none is deployed. `docs/executor.md` has the layout.
 
 use super::plan::{Funding, Loan};
-use super::route::Venue;
+use super::route::{PoolKind, Venue};
 use super::units::{Gas, Wei};
 use crate::abi::executor::Executor;
 use alloy::primitives::{Address, B256, Bytes, U256, address, aliases::U24, keccak256};
@@ -22,6 +22,8 @@ pub enum Role {
     RouterV2 = 8,
     Factory = 16,
     Token = 32,
+    /// The router of Uniswap V2, whose pools are pairs.
+    RouterPairs = 64,
 }
 
 impl Role {
@@ -32,11 +34,8 @@ impl Role {
     /// Which form of the swap calls this router code takes: the one with a deadline in its structs, or the
     /// one without. `None` for code that has neither.
     pub fn of_router(code: &[u8]) -> Option<Self> {
-        // exactInputSingle and exactOutputSingle of each form, as a dispatcher compares them.
-        let has = |selector: [u8; 4]| {
-            let push = [0x63, selector[0], selector[1], selector[2], selector[3]];
-            code.windows(5).any(|window| window == push)
-        };
+        // exactInputSingle and exactOutputSingle of each form.
+        let has = |selector| answers(code, selector);
         if has([0x41, 0x4b, 0xf3, 0x89]) && has([0xdb, 0x3e, 0x21, 0x98]) {
             Some(Self::RouterV1)
         } else if has([0x04, 0xe4, 0x5a, 0xaf]) && has([0x50, 0x23, 0xb4, 0xdf]) {
@@ -45,6 +44,17 @@ impl Role {
             None
         }
     }
+
+    /// Whether this is the code of a router of Uniswap V2: swapExactTokensForTokens, swapTokensForExactTokens.
+    pub fn is_pair_router(code: &[u8]) -> bool {
+        answers(code, [0x38, 0xed, 0x17, 0x39]) && answers(code, [0x88, 0x03, 0xdb, 0xee])
+    }
+}
+
+/// Whether the code's dispatcher compares with this selector.
+fn answers(code: &[u8], selector: [u8; 4]) -> bool {
+    let push = [0x63, selector[0], selector[1], selector[2], selector[3]];
+    code.windows(5).any(|window| window == push)
 }
 
 /// Everything an executor must list to serve a market.
@@ -55,6 +65,7 @@ impl Listing {
     pub fn new(lender: Address, venue: &Venue, router: Role, tokens: &[Address]) -> Self {
         let mut entries =
             vec![(lender, Role::Lender), (venue.router, router), (venue.factory, Role::Factory)];
+        entries.extend(venue.pairs.map(|pairs| (pairs.router, Role::RouterPairs)));
         let mut tokens = tokens.to_vec();
         tokens.push(venue.wrapped_native);
         tokens.sort_unstable();
@@ -115,14 +126,21 @@ impl Order<'_> {
     /// The plan as the contract takes it.
     pub fn encode(&self) -> Executor::Plan {
         let Loan { funding, borrowed, calls, swaps, .. } = self.loan;
-        let swaps = swaps.iter().map(|swap| Executor::Swap {
-            router: self.venue.router,
-            exactOutput: swap.buys,
-            tokenIn: swap.sold,
-            tokenOut: swap.bought,
-            fee: U24::from(swap.tier),
-            amount: U256::ZERO,
-            limit: swap.limit.0,
+        let swaps = swaps.iter().map(|swap| {
+            let (router, fee) = match swap.pool {
+                PoolKind::V3(tier) => (self.venue.router, tier),
+                // Without a venue for it nobody plans it, and nobody lists that router.
+                PoolKind::V2 => (self.venue.pairs.map_or(Address::ZERO, |pairs| pairs.router), 0),
+            };
+            Executor::Swap {
+                router,
+                exactOutput: swap.buys,
+                tokenIn: swap.sold,
+                tokenOut: swap.bought,
+                fee: U24::from(fee),
+                amount: swap.part.map_or(U256::ZERO, |part| part.0),
+                limit: swap.limit.0,
+            }
         });
         let legs = calls.iter().map(|call| Executor::Leg {
             lender: self.lender,

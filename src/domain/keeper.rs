@@ -86,6 +86,7 @@ impl<P: Protocol> Keeper<P> {
 
     /// From now on liquidatable accounts are planned for. `flight` is what a previous run left under way.
     pub fn engage(&mut self, terms: Terms, flight: Option<Flight>) {
+        self.knowledge = Knowledge::of(&terms.venue);
         self.terms = Some(terms);
         self.flight = flight;
     }

@@ -249,7 +249,7 @@ mod tests {
         let [factory, quoter, router, wrapped_native, lender, executor] =
             [1, 2, 3, 4, 5, 6].map(Address::repeat_byte);
         Terms {
-            venue: Venue { factory, quoter, router, wrapped_native },
+            venue: Venue { factory, quoter, router, wrapped_native, pairs: None },
             lender,
             executor,
             partners: vec![],

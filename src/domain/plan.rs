@@ -3,6 +3,7 @@
 use super::chain::BlockRef;
 use super::cost::Fees;
 use super::protocol::{Outcome, Revert, Unknown};
+use super::route::PoolKind;
 use super::units::{Amount, Bps, Gas, HealthFactor, Net, Overflow, Round, Wei};
 use alloy::primitives::{Address, Bytes};
 
@@ -20,9 +21,11 @@ pub enum Funding {
 pub struct Swap {
     pub sold: Address,
     pub bought: Address,
-    pub tier: u32,
-    /// Buys just what is missing to repay the loan; otherwise sells all there is.
+    pub pool: PoolKind,
+    /// Buys what is missing to repay the loan; otherwise sells.
     pub buys: bool,
+    /// So much, when selling, or at most so much of what is missing. `None`: all there is, or all that is missing.
+    pub part: Option<Amount>,
     /// Units of `sold` that it gives and of `bought` that it takes, by the pool's arithmetic.
     pub given: Amount,
     pub taken: Amount,

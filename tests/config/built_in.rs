@@ -59,7 +59,22 @@ fn every_built_in_market_loads() {
             (config.market.chain_id, config.market.route.is_some()),
             (preset.chain_id, preset.has_route)
         );
+        // Uniswap names no router of pairs on Celo.
+        if let Some(route) = config.market.route {
+            assert_eq!(route.pairs.is_none(), preset.name == "celo", "{}", preset.name);
+        }
     }
+}
+
+#[test]
+fn pairs_are_both_addresses_or_none_and_may_be_left_out_of_a_built_in_market() {
+    let pairs = |given: Given| given.config().market.route.unwrap().pairs;
+    assert_eq!(pairs(with(ROUTE)), None);
+    let named = pairs(with(&format!("{ROUTE}{PAIRS}")));
+    assert_eq!(pairs(file(NODE).flag("--market", "market", "ethereum")), named);
+    assert!(named.is_some());
+    let without = "[markets.ethereum.route]\nuniswap_v2_factory = \"\"\nuniswap_v2_router = \"\"\n";
+    assert_eq!(pairs(file(&format!("{NODE}{without}"))), None);
 }
 
 #[test]

@@ -20,6 +20,10 @@ uniswap_v3_router = "0xE592427A0AEce92De3Edee1F18E0157C05861564"
 wrapped_native = "0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2"
 "#;
 
+pub const PAIRS: &str = r#"uniswap_v2_factory = "0x5C69bEe701ef814a2B6a3EDD4B1652CB9cc5aA6f"
+uniswap_v2_router = "0x7a250d5630B4cF539739dF2C5dAcb4c659F2488D"
+"#;
+
 pub const ACCOUNT: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 pub const PRIVATE_KEY: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 

@@ -49,8 +49,13 @@ impl Dice {
 
 /// Runs `property` on many dice. The seed of one that fails is printed.
 pub fn for_all(property: impl Fn(&mut Dice)) {
+    for_each(CASES, property);
+}
+
+/// The same on so many dice, where each takes its time.
+pub fn for_each(cases: u64, property: impl Fn(&mut Dice)) {
     let chosen = std::env::var("BACKSTOP_SEED").ok().and_then(|text| text.parse().ok());
-    let seeds = chosen.map_or(0..CASES, |seed: u64| seed..seed + 1);
+    let seeds = chosen.map_or(0..cases, |seed: u64| seed..seed + 1);
     for seed in seeds {
         let run = catch_unwind(AssertUnwindSafe(|| property(&mut Dice::new(seed))));
         if let Err(panic) = run {

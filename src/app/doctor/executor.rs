@@ -8,7 +8,6 @@ use crate::config::{Config, Mode};
 use crate::domain::chain::Read;
 use crate::domain::executor::{Listing, Role, code_hash};
 use crate::domain::protocols::aave_v3::Market;
-use crate::domain::route::Venue;
 use crate::exit::{Exit, line};
 use alloy::primitives::{Address, U256};
 use alloy::sol_types::{SolCall, SolValue};
@@ -130,12 +129,7 @@ async fn lists(
     let (Some(market), Some(route)) = (market, config.market.route) else {
         return report.skip("executor.lists", "the market or its route is not known");
     };
-    let venue = Venue {
-        factory: route.factory,
-        quoter: route.quoter,
-        router: route.router,
-        wrapped_native: route.wrapped_native,
-    };
+    let venue = route.venue();
     let router = node.reader.code(node.head.block.hash, route.router).await;
     let Some(form) = router.ok().and_then(|code| Role::of_router(&code)) else {
         return report.skip("executor.lists", "the router is not known");

@@ -16,11 +16,12 @@ pub struct Pair {
     pub reserve1: U256,
 }
 
-/// What a swap does: units given and taken.
+/// What a swap does: units given and taken, and the pair after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Swapped {
     pub amount_in: U256,
     pub amount_out: U256,
+    pub reserves: Pair,
 }
 
 impl Pair {
@@ -32,14 +33,14 @@ impl Pair {
     /// `Stop::Refused` where the contracts revert.
     pub fn swap(&self, given: Given, exact: Exact) -> Result<Swapped, Stop> {
         let (reserve_in, reserve_out) = self.reserves(given);
-        let swapped = match exact {
+        let (amount_in, amount_out) = match exact {
             Exact::In(amount_in) => {
                 // Plain products there: what overflows reverts.
                 let counted = amount_in.checked_mul(KEPT).ok_or(Stop::Refused)?;
                 let product = counted.checked_mul(reserve_out).ok_or(Stop::Refused)?;
                 let whole = reserve_in.checked_mul(WHOLE).and_then(|whole| whole.checked_add(counted));
                 let amount_out = product.checked_div(whole.ok_or(Stop::Refused)?).ok_or(Stop::Refused)?;
-                Swapped { amount_in, amount_out }
+                (amount_in, amount_out)
             }
             Exact::Out(amount_out) => {
                 let rest = reserve_out.checked_sub(amount_out).ok_or(Stop::Refused)?;
@@ -47,16 +48,22 @@ impl Pair {
                     reserve_in.checked_mul(amount_out).and_then(|product| product.checked_mul(WHOLE));
                 let below = rest.checked_mul(KEPT).ok_or(Stop::Refused)?;
                 let quotient = product.ok_or(Stop::Refused)?.checked_div(below).ok_or(Stop::Refused)?;
-                Swapped { amount_in: quotient.checked_add(U256::ONE).ok_or(Stop::Refused)?, amount_out }
+                (quotient.checked_add(U256::ONE).ok_or(Stop::Refused)?, amount_out)
             }
         };
-        let after = reserve_in.checked_add(swapped.amount_in).ok_or(Stop::Refused)?;
-        let is_served = !swapped.amount_in.is_zero()
-            && !swapped.amount_out.is_zero()
+        let after_in = reserve_in.checked_add(amount_in).ok_or(Stop::Refused)?;
+        let after_out = reserve_out.checked_sub(amount_out).ok_or(Stop::Refused)?;
+        let is_served = !amount_in.is_zero()
+            && !amount_out.is_zero()
             && !reserve_in.is_zero()
-            && swapped.amount_out < reserve_out
-            && after.bit_len() <= WIDTH;
-        if is_served { Ok(swapped) } else { Err(Stop::Refused) }
+            && !after_out.is_zero()
+            && after_in.bit_len() <= WIDTH;
+        let (reserve0, reserve1) = match given {
+            Given::Zero => (after_in, after_out),
+            Given::One => (after_out, after_in),
+        };
+        let reserves = Self { reserve0, reserve1 };
+        if is_served { Ok(Swapped { amount_in, amount_out, reserves }) } else { Err(Stop::Refused) }
     }
 
     fn reserves(&self, given: Given) -> (U256, U256) {

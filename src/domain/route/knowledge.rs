@@ -1,30 +1,43 @@
 //! What was asked and answered about pools, what follows from it, and what is still to be asked.
 
 use super::book::Book;
-use super::{Known, Pair, Question, TIERS, address_in, given};
-use crate::domain::amm::{Exact, v3};
+use super::division::Search;
+use super::{Division, Known, Pair, Pairs, PoolKind, Question, TIERS, Venue, address_in, given};
+use crate::abi::uniswap::UniswapPair;
+use crate::domain::amm::{Exact, v2, v3};
 use crate::domain::chain::Answer;
 use crate::domain::plan::Swap;
 use crate::domain::units::Amount;
 use alloy::primitives::{Address, U256};
+use alloy::sol_types::SolCall;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Pools outlive a block; what they and others hold does not.
 #[derive(Clone, Debug, Default)]
 pub struct Knowledge {
-    pools: BTreeMap<(Pair, u32), Option<Address>>,
+    /// Where pairs of Uniswap V2 are looked for; without, they are not.
+    pairs: Option<Pairs>,
+    pools: BTreeMap<(Pair, PoolKind), Option<Address>>,
     held: BTreeMap<(Address, Address), Option<Amount>>,
     books: BTreeMap<Address, Book>,
+    /// Of pairs; nothing of what does not answer as one.
+    reserves: BTreeMap<Address, Option<v2::Pair>>,
     /// Where pools stand after the swaps that were walked.
-    moved: BTreeMap<Address, v3::Spot>,
+    moved: BTreeMap<Address, Stand>,
     missing: BTreeSet<Question>,
 }
 
 impl Knowledge {
+    /// Nothing yet of this venue.
+    pub fn of(venue: &Venue) -> Self {
+        Self { pairs: venue.pairs, ..Self::default() }
+    }
+
     /// Forgets what held for one block only, and now and then (`all`) which pools do not exist.
     pub fn expire(&mut self, all: bool) {
         self.pools.retain(|_, pool| pool.is_some() || !all);
         self.held.clear();
+        self.reserves.clear();
         self.books.values_mut().for_each(|book| book.expire(all));
         self.missing.clear();
     }
@@ -38,10 +51,13 @@ impl Knowledge {
         for (question, answer) in questions.iter().zip(answers) {
             let data = answer.0.as_ref().map(|data| data.as_ref());
             match *question {
-                Question::Pool(pair, tier) => {
-                    let pool = address_in(answer).filter(|pool| !pool.is_zero());
-                    self.pools.insert((pair, tier), pool);
-                    if let Some(pool) = pool {
+                Question::Pool(pair, kind) => {
+                    let pool = address_in(answer).filter(|pool| match kind {
+                        PoolKind::V3(_) => !pool.is_zero(),
+                        PoolKind::V2 => self.pairs.is_some_and(|pairs| pairs.address_of(pair) == *pool),
+                    });
+                    self.pools.insert((pair, kind), pool);
+                    if let (Some(pool), PoolKind::V3(tier)) = (pool, kind) {
                         self.books.entry(pool).or_insert_with(|| Book::new(tier));
                     }
                 }
@@ -53,6 +69,13 @@ impl Knowledge {
                     if let Some(book) = self.books.get_mut(&pool) {
                         book.learn(part, data);
                     }
+                }
+                Question::Reserves(pair) => {
+                    let reserves =
+                        data.and_then(|data| UniswapPair::getReservesCall::abi_decode_returns(data).ok());
+                    let reserves = reserves
+                        .map(|now| v2::Pair { reserve0: now.reserve0.to(), reserve1: now.reserve1.to() });
+                    self.reserves.insert(pair, reserves);
                 }
             }
             self.missing.remove(question);
@@ -70,10 +93,14 @@ impl Knowledge {
         }
     }
 
-    /// The address of a pool.
+    /// The address of a Uniswap V3 pool.
     pub fn pool(&mut self, pair: Pair, tier: u32) -> Known<Address> {
-        let known = self.pools.get(&(pair, tier)).copied();
-        self.ask(known, Question::Pool(pair, tier))
+        self.find(pair, PoolKind::V3(tier))
+    }
+
+    fn find(&mut self, pair: Pair, kind: PoolKind) -> Known<Address> {
+        let known = self.pools.get(&(pair, kind)).copied();
+        self.ask(known, Question::Pool(pair, kind))
     }
 
     /// What of `token` is in `holder`.
@@ -82,24 +109,15 @@ impl Knowledge {
         self.ask(known, Question::Holds { token, holder })
     }
 
-    /// What a swap of `sold` for `bought` does in this pool.
-    fn swap(&mut self, pool: Address, sold: Address, bought: Address, exact: Exact) -> Known<v3::Swapped> {
-        let Some(book) = self.books.get(&pool) else { return Known::No };
-        let mut parts = Vec::new();
-        let moved = self.moved.get(&pool).copied();
-        let swapped = book.swap(moved, given(sold, bought), exact, &mut parts);
-        self.missing.extend(parts.into_iter().map(|part| Question::State(pool, part)));
-        swapped
-    }
-
     /// From now on, and until they are walked back, these swaps have been made.
     pub fn walk(&mut self, swaps: &[Swap]) {
         for swap in swaps {
             let exact = if swap.buys { Exact::Out(swap.taken.0) } else { Exact::In(swap.given.0) };
-            if let Known::Yes(pool) = self.pool(Pair::of(swap.sold, swap.bought), swap.tier)
-                && let Known::Yes(swapped) = self.swap(pool, swap.sold, swap.bought, exact)
+            if let Known::Yes(pool) = self.find(Pair::of(swap.sold, swap.bought), swap.pool)
+                && let Known::Yes(made) =
+                    self.swap((swap.pool, pool), (swap.sold, swap.bought), exact, &mut vec![])
             {
-                self.moved.insert(pool, swapped.spot);
+                self.moved.insert(pool, made.stand);
             }
         }
     }
@@ -108,59 +126,144 @@ impl Knowledge {
         self.moved.clear();
     }
 
-    /// The tier that pays most for `amount` of `sold`, and what it pays.
+    /// The pools that pay most for `amount` of `sold`, one or two, and what they pay. Two only where that brings more than
+    /// `second` more: what the second swap costs, in `bought`; `None` for one alone. `locked`: a pool that cannot be used.
     pub fn best_sale(
         &mut self,
         sold: Address,
         bought: Address,
         amount: Amount,
         locked: Option<Address>,
-    ) -> Known<(u32, Amount)> {
-        let proceeds = |swapped: v3::Swapped| swapped.amount_out;
-        self.best((sold, bought), Exact::In(amount.0), locked, proceeds, |new, old| new > old)
+        second: Option<Amount>,
+    ) -> Known<Division> {
+        self.best((sold, bought), Exact::In(amount.0), locked, second)
     }
 
-    /// The tier that wants least of `sold` for `amount` of `bought`, and what it wants.
+    /// The pools that want least of `sold` for `amount` of `bought`, one or two, and what they want. Two only where that
+    /// saves more than `second` of `sold`.
     pub fn best_purchase(
         &mut self,
         sold: Address,
         bought: Address,
         amount: Amount,
         locked: Option<Address>,
-    ) -> Known<(u32, Amount)> {
-        let price = |swapped: v3::Swapped| swapped.amount_in;
-        self.best((sold, bought), Exact::Out(amount.0), locked, price, |new, old| new < old)
+        second: Option<Amount>,
+    ) -> Known<Division> {
+        self.best((sold, bought), Exact::Out(amount.0), locked, second)
     }
 
-    /// Over every tier that has a pool for this pair, but for `locked`, a pool that cannot be used.
+    /// What the pair pays for `amount` of `sold`.
+    pub fn pair_sale(&mut self, sold: Address, bought: Address, amount: Amount) -> Known<Amount> {
+        let pool = match self.find(Pair::of(sold, bought), PoolKind::V2) {
+            Known::Yes(pool) if self.pairs.is_some() => pool,
+            Known::NotYet => return Known::NotYet,
+            _ => return Known::No,
+        };
+        let mut missing = Vec::new();
+        let paid =
+            self.result((PoolKind::V2, pool), (sold, bought), Exact::In(amount.0), &mut missing).map(Amount);
+        self.missing.extend(missing);
+        paid
+    }
+
     fn best(
         &mut self,
-        (sold, bought): (Address, Address),
+        ends: (Address, Address),
         exact: Exact,
         locked: Option<Address>,
-        counted: impl Fn(v3::Swapped) -> U256,
-        beats: impl Fn(U256, U256) -> bool,
-    ) -> Known<(u32, Amount)> {
-        let mut best: Option<(u32, U256)> = None;
+        second: Option<Amount>,
+    ) -> Known<Division> {
+        let pair = Pair::of(ends.0, ends.1);
+        let kinds = TIERS.map(PoolKind::V3).into_iter().chain(self.pairs.map(|_| PoolKind::V2));
+        let (mut kinds, mut pools) = (kinds.collect::<Vec<_>>(), Vec::new());
         let mut waiting = false;
-        for tier in TIERS {
-            let swapped = match self.pool(Pair::of(sold, bought), tier) {
-                Known::Yes(pool) if Some(pool) != locked => self.swap(pool, sold, bought, exact),
-                Known::NotYet => Known::NotYet,
-                _ => Known::No,
-            };
-            match swapped.map(&counted) {
-                Known::Yes(amount) if best.is_none_or(|(_, known)| beats(amount, known)) => {
-                    best = Some((tier, amount));
-                }
-                Known::NotYet => waiting = true,
-                _ => {}
+        kinds.retain(|kind| match self.find(pair, *kind) {
+            Known::Yes(pool) if Some(pool) != locked => {
+                pools.push(pool);
+                true
+            }
+            Known::NotYet => {
+                waiting = true;
+                false
+            }
+            _ => false,
+        });
+        let mut missing = Vec::new();
+        let swap = |place: usize, exact: Exact| match (kinds.get(place), pools.get(place)) {
+            (Some(kind), Some(pool)) => self.result((*kind, *pool), ends, exact, &mut missing),
+            _ => Known::No,
+        };
+        // What is still to be found may be better: until then one pool says what to ask for.
+        let second = second.filter(|_| !waiting);
+        let best = Search { pools: &kinds, exact, second, swap }.best();
+        self.missing.extend(missing);
+        if waiting { Known::NotYet } else { best }
+    }
+
+    /// What a swap brings, or wants, in one pool; what is not known for that is put into `missing`.
+    fn result(
+        &self,
+        pool: (PoolKind, Address),
+        ends: (Address, Address),
+        exact: Exact,
+        missing: &mut Vec<Question>,
+    ) -> Known<U256> {
+        self.swap(pool, ends, exact, missing).map(|made| match exact {
+            Exact::In(_) => made.amount_out,
+            Exact::Out(_) => made.amount_in,
+        })
+    }
+
+    fn swap(
+        &self,
+        (kind, pool): (PoolKind, Address),
+        (sold, bought): (Address, Address),
+        exact: Exact,
+        missing: &mut Vec<Question>,
+    ) -> Known<Made> {
+        let given = given(sold, bought);
+        let moved = self.moved.get(&pool).copied();
+        match kind {
+            PoolKind::V3(_) => {
+                let Some(book) = self.books.get(&pool) else { return Known::No };
+                let mut parts = Vec::new();
+                let spot =
+                    moved.and_then(|stand| if let Stand::V3(spot) = stand { Some(spot) } else { None });
+                let swapped = book.swap(spot, given, exact, &mut parts);
+                missing.extend(parts.into_iter().map(|part| Question::State(pool, part)));
+                swapped.map(|v3::Swapped { amount_in, amount_out, spot, .. }| Made {
+                    amount_in,
+                    amount_out,
+                    stand: Stand::V3(spot),
+                })
+            }
+            PoolKind::V2 => {
+                let reserves = match (moved, self.reserves.get(&pool).copied()) {
+                    (Some(Stand::V2(reserves)), _) | (_, Some(Some(reserves))) => reserves,
+                    (_, Some(None)) => return Known::No,
+                    (_, None) => {
+                        missing.push(Question::Reserves(pool));
+                        return Known::NotYet;
+                    }
+                };
+                let Ok(swapped) = reserves.swap(given, exact) else { return Known::No };
+                let v2::Swapped { amount_in, amount_out, reserves } = swapped;
+                Known::Yes(Made { amount_in, amount_out, stand: Stand::V2(reserves) })
             }
         }
-        match best {
-            _ if waiting => Known::NotYet,
-            Some((tier, amount)) => Known::Yes((tier, Amount(amount))),
-            None => Known::No,
-        }
     }
+}
+
+/// Where a pool stands.
+#[derive(Clone, Copy, Debug)]
+enum Stand {
+    V3(v3::Spot),
+    V2(v2::Pair),
+}
+
+/// A swap in one pool, and where it leaves the pool.
+struct Made {
+    amount_in: U256,
+    amount_out: U256,
+    stand: Stand,
 }

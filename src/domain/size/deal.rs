@@ -1,7 +1,7 @@
 //! The swaps of one loan: which pools turn what is seized into what is owed, and what they leave.
 
 use crate::domain::plan::{Reason, Swap};
-use crate::domain::route::{Knowledge, Known};
+use crate::domain::route::{Division, Knowledge, Known, Share};
 use crate::domain::units::{Amount, Bps, Net, Overflow, Round, Wei};
 use alloy::primitives::{Address, U256};
 
@@ -25,6 +25,8 @@ pub(super) struct Deal {
     pub missing: Amount,
     pub slippage: Bps,
     pub locked: Option<Address>,
+    /// What the gas of one more swap costs.
+    pub swap_cost: Wei,
 }
 
 /// One way to do it, and the wrapped native coin it leaves.
@@ -56,8 +58,8 @@ impl Deal {
         }
         let mut ways = vec![self.through_native(knowledge, missing)];
         let others = self.seized.iter().filter(|(asset, _)| *asset != self.debt && *asset != self.native);
-        for (collateral, amount) in others {
-            ways.push(self.direct(knowledge, (*collateral, *amount), missing));
+        for (collateral, _) in others {
+            ways.extend(self.direct(knowledge, *collateral, missing));
         }
         if ways.iter().any(|way| matches!(way, Known::NotYet)) {
             return Known::NotYet;
@@ -92,43 +94,68 @@ impl Deal {
     fn through_native(&self, knowledge: &mut Knowledge, missing: Amount) -> Way {
         let own = (self.debt, Amount::MAX);
         let sales = self.sales(knowledge, Some(own));
-        let purchase = knowledge.best_purchase(self.native, self.debt, missing, self.locked);
+        let second = Some(Amount(self.swap_cost.0));
+        let purchase = knowledge.best_purchase(self.native, self.debt, missing, self.locked, second);
         // What both need to know is asked at once.
-        let ((mut swaps, proceeds), (tier, given)) = (found!(sales), found!(purchase));
-        let Some(left) = proceeds.minus(given) else { return short(given, proceeds) };
-        swaps.push(self.purchase(self.native, tier, given, missing));
+        let ((mut swaps, proceeds), purchase) = (found!(sales), found!(purchase));
+        let Some(left) = proceeds.minus(purchase.total) else { return short(purchase.total, proceeds) };
+        swaps.extend(self.purchase(self.native, &purchase));
         done(swaps, left)
     }
 
-    /// Buys the debt with one of the collaterals, then sells what is left of it and the others.
-    fn direct(
-        &self,
-        knowledge: &mut Knowledge,
-        (collateral, held): (Address, Amount),
-        missing: Amount,
-    ) -> Way {
-        let (tier, given) = found!(knowledge.best_purchase(collateral, self.debt, missing, self.locked));
-        if held < given {
-            return poor(Reason::Unprofitable, None);
+    /// Buys the debt with one of the collaterals, then sells what is left of it and the others. Where two pools want less
+    /// collateral than one for the purchase there are two ways: what the difference is worth shows when the rest is sold.
+    fn direct(&self, knowledge: &mut Knowledge, collateral: Address, missing: Amount) -> Vec<Way> {
+        let second = match self.in_collateral(collateral, knowledge) {
+            Known::Yes(cost) => Some(cost),
+            Known::No => None,
+            Known::NotYet => return vec![Known::NotYet],
+        };
+        let mut buy = |second| knowledge.best_purchase(collateral, self.debt, missing, self.locked, second);
+        let mut purchases = vec![buy(second)];
+        if let [Known::Yes(best)] = &purchases[..]
+            && best.shares.len() > 1
+        {
+            purchases.push(buy(None));
         }
-        let mut swaps = vec![self.purchase(collateral, tier, given, missing)];
+        let way = |purchase| self.and_the_rest(collateral, purchase, knowledge);
+        purchases.into_iter().map(way).collect()
+    }
+
+    fn and_the_rest(&self, collateral: Address, purchase: Known<Division>, knowledge: &mut Knowledge) -> Way {
+        let purchase = found!(purchase);
         let rest = Self { seized: self.seized.clone(), ..*self };
-        let rest = rest.without(self.debt, Amount::MAX).without(collateral, given);
+        let Some(rest) = rest.without(self.debt).less(collateral, purchase.total) else {
+            return poor(Reason::Unprofitable, None);
+        };
         let (sales, left) = found!(rest.sales(knowledge, None));
         if left.is_zero() {
             return poor(Reason::Unprofitable, None);
         }
+        let mut swaps = self.purchase(collateral, &purchase).collect::<Vec<_>>();
         swaps.extend(sales);
         done(swaps, left)
     }
 
-    fn without(mut self, asset: Address, amount: Amount) -> Self {
-        for (seized, units) in &mut self.seized {
-            if *seized == asset {
-                *units = units.minus(amount).unwrap_or(Amount::ZERO);
-            }
+    /// How much of a collateral must be sold for what one more swap costs, before anything else is.
+    fn in_collateral(&self, collateral: Address, knowledge: &mut Knowledge) -> Known<Amount> {
+        if self.swap_cost.is_zero() {
+            return Known::Yes(Amount::ZERO);
         }
+        let cost = Amount(self.swap_cost.0);
+        knowledge.best_purchase(collateral, self.native, cost, self.locked, None).map(|sale| sale.total)
+    }
+
+    fn without(mut self, asset: Address) -> Self {
+        self.seized.retain(|(seized, _)| *seized != asset);
         self
+    }
+
+    /// `None` where there is less of it.
+    fn less(mut self, asset: Address, amount: Amount) -> Option<Self> {
+        let (_, units) = self.seized.iter_mut().find(|(seized, _)| *seized == asset)?;
+        *units = units.minus(amount)?;
+        Some(self)
     }
 
     /// Sales of everything for native coin, which itself is not sold, but for what is `kept`; and the native coin there
@@ -147,10 +174,11 @@ impl Deal {
             let proceeds = if *asset == self.native {
                 amount
             } else {
-                match knowledge.best_sale(*asset, self.native, amount, self.locked) {
-                    Known::Yes((tier, proceeds)) => {
-                        swaps.push(self.sale(*asset, tier, amount, proceeds));
-                        proceeds
+                let second = Some(Amount(self.swap_cost.0));
+                match knowledge.best_sale(*asset, self.native, amount, self.locked, second) {
+                    Known::Yes(division) => {
+                        swaps.extend(self.sale(*asset, &division));
+                        division.total
                     }
                     other => {
                         // The others are looked at too: what they need to know is asked at once.
@@ -169,17 +197,28 @@ impl Deal {
         ending.map(|()| (swaps, sum))
     }
 
-    fn sale(&self, sold: Address, tier: u32, given: Amount, taken: Amount) -> Swap {
-        let given_up = taken.times(self.slippage, Round::Up).unwrap_or_default();
-        let limit = taken.minus(given_up).unwrap_or_default().max(Amount::new(U256::ONE));
-        Swap { sold, bought: self.native, tier, buys: false, given, taken, limit }
+    fn sale(&self, sold: Address, division: &Division) -> impl Iterator<Item = Swap> {
+        parts(division).map(move |(part, &Share { pool, part: given, result: taken })| {
+            let given_up = taken.times(self.slippage, Round::Up).unwrap_or_default();
+            let limit = taken.minus(given_up).unwrap_or_default().max(Amount::new(U256::ONE));
+            Swap { sold, bought: self.native, pool, buys: false, part, given, taken, limit }
+        })
     }
 
-    fn purchase(&self, sold: Address, tier: u32, given: Amount, taken: Amount) -> Swap {
-        let more = given.times(self.slippage, Round::Up).unwrap_or_default();
-        let limit = given.plus(more).unwrap_or(given);
-        Swap { sold, bought: self.debt, tier, buys: true, given, taken, limit }
+    fn purchase(&self, sold: Address, division: &Division) -> impl Iterator<Item = Swap> {
+        parts(division).map(move |(part, &Share { pool, part: taken, result: given })| {
+            let more = given.times(self.slippage, Round::Up).unwrap_or_default();
+            let limit = given.plus(more).unwrap_or(given);
+            Swap { sold, bought: self.debt, pool, buys: true, part, given, taken, limit }
+        })
     }
+}
+
+/// Each share with the amount its swap names: the last takes what there is then.
+fn parts(division: &Division) -> impl Iterator<Item = (Option<Amount>, &Share)> {
+    let last = division.shares.len().saturating_sub(1);
+    let shares = division.shares.iter().enumerate();
+    shares.map(move |(place, share)| ((place < last).then_some(share.part), share))
 }
 
 fn poor(reason: Reason, short: Option<Wei>) -> Way {

@@ -60,6 +60,7 @@ fn loan<P: Protocol>(
         missing,
         slippage: scope.slippage,
         locked,
+        swap_cost: SWAP_GAS.cost(scope.base_fee),
     };
     let (funding, premium) = match fund(scope, calls, debt, borrowed, knowledge) {
         Known::Yes(terms) => terms,
