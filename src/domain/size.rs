@@ -15,10 +15,10 @@ use alloy::primitives::{Address, U256};
 
 /// What a liquidation funded by a flash loan takes before any swap, and what each swap adds. Only weighs
 /// routes against each other; the price is taken from the simulation.
-const BASE_GAS: Gas = Gas(470_000);
-const SWAP_GAS: Gas = Gas(110_000);
+pub const BASE_GAS: Gas = Gas(470_000);
+pub const SWAP_GAS: Gas = Gas(110_000);
 /// What a second liquidation of the same pair adds.
-const CALL_GAS: Gas = Gas(170_000);
+pub const CALL_GAS: Gas = Gas(170_000);
 /// Shares of the largest repay that are tried first, in 1,024ths.
 const LADDER: [u32; 7] = [1, 8, 64, 256, 512, 768, 1_024];
 /// After the first look, the neighbourhood of the best is divided this often, into so many parts.
@@ -26,7 +26,7 @@ const REFINEMENTS: usize = 3;
 const PARTS: u32 = 6;
 /// A debt that is closed whole grows until we are included: seven days at 10 % a year are 19 basis points. What is
 /// borrowed too much costs its premium only.
-const GROWTH: Bps = Bps(20);
+pub const GROWTH: Bps = Bps(20);
 
 /// What two calls must repay more than one to be worth the risk that the first one heals.
 const WORTH_TWO: Bps = Bps(100);
