@@ -104,6 +104,9 @@ fn check(accounts: u64, extent: Extent) {
                     }
                     let judged = judge(first + number, extent);
                     let mut done = done.lock().unwrap();
+                    if let Some(why) = wrong(&judged) {
+                        println!("seed {}: {why}", judged.world.seed);
+                    }
                     done.push(judged);
                     if done.len().is_multiple_of(25) {
                         println!("{} of {accounts} accounts", done.len());

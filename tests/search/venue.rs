@@ -50,8 +50,8 @@ impl Pools {
         let data = read.data.as_ref();
         if read.to == self.venue.factory {
             let call = Factory::getPoolCall::abi_decode(data).expect("factories are asked for pools");
-            let wanted = self.between(call.tokenA, call.tokenB).iter().map(|index| &self.listed[*index]);
-            let found = wanted.filter(|one| U256::from(one.pool.fee) == U256::from(call.fee)).next();
+            let mut wanted = self.between(call.tokenA, call.tokenB).iter().map(|index| &self.listed[*index]);
+            let found = wanted.find(|one| U256::from(one.pool.fee) == U256::from(call.fee));
             return words(&[found.map_or(U256::ZERO, |one| one.address.into_word().into())]);
         }
         match self.listed.iter().find(|one| one.address == read.to) {
