@@ -97,6 +97,11 @@ pub fn report(all: &[Judged]) {
         all.iter().filter(|one| one.ours.as_ref().is_some_and(|ours| ours.calls.len() == count)).count()
     };
     println!("{} accounts: {} with one call, {} with two", all.len(), calls(1), calls(2));
+    let cheaper = |one: &&Judged| {
+        let (again, ours) = (one.again.flatten(), one.ours.as_ref());
+        again.zip(ours).is_some_and(|(again, ours)| again * 999 > ours.net * 1_000)
+    };
+    println!("{} would leave over 0.1 % more by another loan or route", all.iter().filter(cheaper).count());
     let pick = |pick: fn(&Best) -> Option<Found>| move |one: &Judged| pick(&one.best);
     compare("one call", all, pick(|best| best.single.clone()));
     compare("two calls of one pair", all, pick(|best| best.same_pair.clone()));
