@@ -189,11 +189,9 @@ impl<'a> Force<'a> {
     }
 
     fn closer(&mut self, mut best: Found, parts: &[u64]) -> Found {
-        let mut steps = best.calls.iter().zip(parts).map(|(call, parts)| {
-            let size = if call.cover == U256::MAX { self.owed(call.debt_asset) } else { call.cover };
-            size / U256::from(*parts)
-        });
-        let mut steps = steps.by_ref().collect::<Vec<_>>();
+        let apart =
+            best.calls.iter().zip(parts).map(|(call, parts)| self.owed(call.debt_asset) / U256::from(*parts));
+        let mut steps = apart.collect::<Vec<_>>();
         for _ in 0..CLOSER {
             steps.iter_mut().for_each(|step| *step /= U256::from(4));
             let around = |call: &Step, step: U256| {
