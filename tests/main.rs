@@ -23,6 +23,7 @@ mod golden;
 mod keeper;
 mod properties;
 mod refusals;
+mod search;
 mod tidy;
 mod walkthrough;
 mod wallet;

@@ -8,6 +8,8 @@ mod fund;
 mod peak;
 mod price;
 
+pub use fund::GROWTH;
+
 use super::plan::{Draft, Liquidation, Reason, Skip};
 use super::prices::Moment;
 use super::protocol::{Opportunity, Protocol, Step};
@@ -26,7 +28,7 @@ pub const NEXT_LOAN_GAS: Gas = Gas(400_000);
 /// What another call must add to be worth the risk that the one before it heals.
 const WORTH: Bps = Bps(5);
 /// Of two calls, so many beginnings are looked at closely, and each of its sizes so often.
-const CLOSE: usize = 3;
+const CLOSE: usize = 4;
 const TURNS: usize = 2;
 /// More calls than this for one account do not fit beside others.
 const MOST_CALLS: usize = 6;
@@ -141,12 +143,6 @@ struct Taken {
     call: Liquidation,
 }
 
-/// A first call, and a second one that was not looked at closely.
-struct Beginning {
-    calls: [Taken; 2],
-    net: Net,
-}
-
 struct Search<'a, 'b, P> {
     scope: &'a Scope<'b, P>,
     pairs: &'a [Opportunity],
@@ -159,11 +155,13 @@ impl<P: Protocol> Search<'_, '_, P> {
     /// The best size of `pair` as the last call behind these.
     fn last(&mut self, before: &[Taken], pair: &Opportunity) -> Result<Found, Refusal> {
         let mut refusal = Refusal::bare(Reason::NoRoute);
-        let found = peak::best(peak::ladder(pair), |size| match self.behind(before, pair, size)? {
-            Ok(found) => Some((self.scope.net(&found.draft), found)),
-            Err(other) => {
-                refusal = refusal.clone().nearer(other);
-                None
+        let found = peak::best(peak::ladder(pair, self.lendable(before, pair)), |size| {
+            match self.behind(before, pair, size)? {
+                Ok(found) => Some((self.scope.net(&found.draft), found)),
+                Err(other) => {
+                    refusal = refusal.clone().nearer(other);
+                    None
+                }
             }
         });
         found.ok_or(refusal)
@@ -197,6 +195,13 @@ impl<P: Protocol> Search<'_, '_, P> {
         }
     }
 
+    /// Most of a pair's debt that the protocol itself lends at once, beside what the same loan lends for these calls.
+    fn lendable(&self, before: &[Taken], pair: &Opportunity) -> Option<Amount> {
+        let terms = self.scope.protocol.flash(pair.debt_asset, pair.most)?;
+        let same = before.iter().rev().take_while(|taken| taken.call.debt_asset == pair.debt_asset);
+        same.map(|taken| taken.call.outcome.repaid).try_fold(terms.available, Amount::minus)
+    }
+
     /// Pairs of ours that are legal after these calls.
     fn after(&self, calls: &[Taken]) -> Vec<Opportunity> {
         let Some(account) = self.pairs.first().map(|pair| pair.account) else { return vec![] };
@@ -215,11 +220,16 @@ impl<P: Protocol> Search<'_, '_, P> {
 
     /// The best of two calls, where there is one.
     fn double(&mut self, singles: &[Found]) -> Option<Found> {
-        let mut beginnings = Vec::new();
+        let mut beginnings: Vec<Found> = Vec::new();
         for first in self.pairs {
             let alone = singles.iter().filter_map(|found| found.calls.first());
             let alone = alone.filter(|taken| is_of(first, taken)).map(|taken| taken.size);
-            let sizes = first.openings.iter().copied().chain(peak::steps(first)).chain(alone);
+            let sizes = first
+                .openings
+                .iter()
+                .copied()
+                .chain(peak::steps(first, self.lendable(&[], first)))
+                .chain(alone);
             let mut sizes = sizes.collect::<Vec<_>>();
             sizes.sort_unstable();
             sizes.dedup();
@@ -227,76 +237,68 @@ impl<P: Protocol> Search<'_, '_, P> {
                 self.begin(first, size, &mut beginnings);
             }
         }
-        beginnings.sort_by_key(|beginning| std::cmp::Reverse(beginning.net));
+        beginnings.sort_by_key(|found| std::cmp::Reverse(self.scope.net(&found.draft)));
         // The best of each two pairs: other sizes of them are found from there.
-        let mut chosen: Vec<Beginning> = Vec::new();
+        let mut chosen: Vec<Found> = Vec::new();
         for beginning in beginnings {
-            let same = |other: &Beginning| {
-                let pairs = |calls: &[Taken; 2]| calls.map(|taken| key(&taken.call));
-                pairs(&other.calls) == pairs(&beginning.calls)
-            };
-            if chosen.len() < CLOSE && !chosen.iter().any(same) {
+            let pairs = |found: &Found| found.calls.iter().map(|taken| key(&taken.call)).collect::<Vec<_>>();
+            if chosen.len() < CLOSE && !chosen.iter().any(|other| pairs(other) == pairs(&beginning)) {
                 chosen.push(beginning);
             }
         }
-        let found = chosen.into_iter().filter_map(|beginning| self.closely(beginning.calls));
+        let found = chosen.into_iter().map(|beginning| self.closely(beginning));
         let found = found.collect::<Vec<_>>();
         found.into_iter().max_by_key(|found| self.scope.net(&found.draft))
     }
 
     /// What comes of `size` of a first pair, with each second one in a few sizes.
-    fn begin(&mut self, first: &Opportunity, size: Amount, beginnings: &mut Vec<Beginning>) {
+    fn begin(&mut self, first: &Opportunity, size: Amount, beginnings: &mut Vec<Found>) {
         let Ok(call) = self.scope.liquidation(first, size) else { return };
         let taken = Taken { size, call };
         for second in self.after(&[taken]) {
-            let mut best: Option<Beginning> = None;
-            for size in peak::steps(&second) {
-                let Some(Ok(found)) = self.behind(&[taken], &second, size) else { continue };
-                let net = self.scope.net(&found.draft);
-                if best.as_ref().is_none_or(|best| net > best.net)
-                    && let Ok(calls) = found.calls.try_into()
-                {
-                    best = Some(Beginning { calls, net });
-                }
-            }
-            beginnings.extend(best);
+            let sizes = peak::steps(&second, self.lendable(&[taken], &second)).into_iter();
+            let found = sizes.filter_map(|size| self.behind(&[taken], &second, size)?.ok());
+            let found = found.collect::<Vec<_>>();
+            beginnings.extend(found.into_iter().max_by_key(|found| self.scope.net(&found.draft)));
         }
     }
 
     /// Two calls with their sizes looked at in turns, each while the other stays.
-    fn closely(&mut self, [mut first, mut second]: [Taken; 2]) -> Option<Found> {
-        let mut best = None;
-        for turn in 0..TURNS {
-            let after = self.after(&[first]);
-            let pair = after.iter().find(|pair| is_of(pair, &second))?;
-            let found = self.last(&[first], pair).ok()?;
-            second = *found.calls.last()?;
-            let gained = best.replace(found);
-            // A first size that stays, stays.
-            let moved = self.sooner(first, second)?;
-            let (size, net) = (moved.calls.first()?.size, self.scope.net(&moved.draft));
-            if size == first.size || gained.is_some_and(|before: Found| self.scope.net(&before.draft) >= net)
-            {
-                break;
-            }
-            first = *moved.calls.first()?;
-            if turn.saturating_add(1) == TURNS {
-                best = Some(moved);
+    fn closely(&mut self, beginning: Found) -> Found {
+        let mut best = beginning;
+        for _ in 0..TURNS {
+            let moved = [self.later(&best), self.sooner(&best)].into_iter().flatten();
+            let moved = moved.max_by_key(|found| self.scope.net(&found.draft));
+            match moved.filter(|found| self.scope.net(&found.draft) > self.scope.net(&best.draft)) {
+                Some(found) => best = found,
+                None => break,
             }
         }
         best
     }
 
-    /// The best size of the first of two calls, while what is asked of the second stays.
-    fn sooner(&mut self, first: Taken, second: Taken) -> Option<Found> {
-        let pair = self.pairs.iter().find(|pair| is_of(pair, &first))?;
-        let mut sizes = peak::ladder(pair);
+    /// The best size of the second of two calls behind the first.
+    fn later(&mut self, found: &Found) -> Option<Found> {
+        let (first, second) = (found.calls.first()?, found.calls.get(1)?);
+        let after = self.after(&[*first]);
+        self.last(&[*first], after.iter().find(|pair| is_of(pair, second))?).ok()
+    }
+
+    /// The best size of the first of two calls, while what is asked of the second stays, or is where its outcome changes
+    /// its form.
+    fn sooner(&mut self, found: &Found) -> Option<Found> {
+        let (first, second) = (found.calls.first()?, found.calls.get(1)?);
+        let pair = self.pairs.iter().find(|pair| is_of(pair, first))?;
+        let mut sizes = peak::ladder(pair, self.lendable(&[], pair));
         sizes.extend(pair.openings.iter().copied().chain([first.size]));
         peak::best(sizes, |size| {
             let first = Taken { size, call: self.scope.liquidation(pair, size).ok()? };
             let after = self.after(&[first]);
-            let next = after.iter().find(|pair| is_of(pair, &second))?;
-            let found = self.behind(&[first], next, second.size)?.ok()?;
+            let next = after.iter().find(|pair| is_of(pair, second))?;
+            let lendable = self.lendable(&[first], next);
+            let sizes = next.kinks.iter().copied().chain([second.size]).chain(lendable);
+            let found = sizes.filter_map(|size| self.behind(&[first], next, size)?.ok()).collect::<Vec<_>>();
+            let found = found.into_iter().max_by_key(|found| self.scope.net(&found.draft))?;
             Some((self.scope.net(&found.draft), found))
         })
     }

@@ -14,7 +14,7 @@ const BEFORE: (u32, u32) = (2_584, 1_597);
 /// backwards these are their own rests.
 const TRIED: [u32; 8] = [65, 261, 1_045, 2_090, 2_091, 3_136, 3_920, 4_116];
 
-/// Units that a pool's rounding may hide of what one part brings or wants.
+/// Units that a pool's rounding may hide of what one part is, brings or wants.
 const ROUNDING: U256 = uint!(2_U256);
 
 /// What one pool does of a swap.
@@ -133,18 +133,22 @@ impl<F: FnMut(usize, Exact) -> Known<U256>> Search<'_, F> {
     /// part alone. Prices get worse with the amount, so that no division is better than this, but for the little that
     /// one part moves a price.
     fn may_beat(&mut self, bar: Option<U256>) -> Known<()> {
-        let part = self.part(1);
-        if self.pools.len() < 2 || part.is_zero() {
+        if self.pools.len() < 2 || self.amount() < U256::from(2) {
             return Known::No;
         }
         let Some(bar) = bar else { return Known::Yes(()) };
+        let part = self.part(1);
+        // Of few units fees and roundings take so much that a part says nothing of the price.
+        let Some(counted) = part.checked_sub(ROUNDING).filter(|counted| *counted > ROUNDING) else {
+            return Known::Yes(());
+        };
         let mut found = Known::No;
         for place in 0..self.pools.len() {
             match self.result(place, part) {
                 Known::Yes(result) => {
-                    let result = match self.exact {
-                        Exact::In(_) => result.saturating_add(ROUNDING),
-                        Exact::Out(_) => result.saturating_sub(ROUNDING),
+                    let (result, part) = match self.exact {
+                        Exact::In(_) => (result.saturating_add(ROUNDING), counted),
+                        Exact::Out(_) => (result.saturating_sub(ROUNDING), part),
                     };
                     let ideal = mul_div(result, self.amount(), part, Round::Up).unwrap_or(U256::MAX);
                     if found == Known::No && self.beats(ideal, bar) {

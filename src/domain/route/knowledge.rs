@@ -109,8 +109,9 @@ impl Knowledge {
         self.ask(known, Question::Holds { token, holder })
     }
 
-    /// From now on, and until they are walked back, these swaps have been made.
-    pub fn walk(&mut self, swaps: &[Swap]) {
+    /// From now on, and until that is walked back, these swaps have been made too. Answers what had been before.
+    pub fn walk(&mut self, swaps: &[Swap]) -> Walked {
+        let before = Walked(self.moved.clone());
         for swap in swaps {
             let exact = if swap.buys { Exact::Out(swap.taken.0) } else { Exact::In(swap.given.0) };
             if let Known::Yes(pool) = self.find(Pair::of(swap.sold, swap.bought), swap.pool)
@@ -120,10 +121,11 @@ impl Knowledge {
                 self.moved.insert(pool, made.stand);
             }
         }
+        before
     }
 
-    pub fn walk_back(&mut self) {
-        self.moved.clear();
+    pub fn walk_back(&mut self, before: Walked) {
+        self.moved = before.0;
     }
 
     /// The pools that pay most for `amount` of `sold`, one or two, and what they pay. Two only where that brings more than
@@ -253,6 +255,9 @@ impl Knowledge {
         }
     }
 }
+
+/// Swaps that have been made.
+pub struct Walked(BTreeMap<Address, Stand>);
 
 /// Where a pool stands.
 #[derive(Clone, Copy, Debug)]

@@ -2,7 +2,7 @@
 
 use crate::domain::plan::{Reason, Swap};
 use crate::domain::route::{Division, Knowledge, Known, Share};
-use crate::domain::units::{Amount, Bps, Net, Overflow, Round, Wei};
+use crate::domain::units::{Amount, Bps, Overflow, Round, Wei};
 use alloy::primitives::{Address, U256};
 
 /// The answer, or an early return that says why there is none yet.
@@ -42,25 +42,26 @@ pub(super) struct Poor {
     pub short: Option<Wei>,
 }
 
-pub(super) type Way = Known<Result<Path, Poor>>;
+type Way = Known<Result<Path, Poor>>;
 
 impl Deal {
-    /// The way that leaves most after gas.
-    pub fn best_path(&self, knowledge: &mut Knowledge, net: impl Fn(&Path) -> Net) -> Way {
+    /// Every way that there is; or why none of them leaves anything.
+    pub fn ways(&self, knowledge: &mut Knowledge) -> Known<Result<Vec<Path>, Poor>> {
         let of_debt = self.seized.iter().find(|(asset, _)| *asset == self.debt);
         let own = of_debt.map_or(Amount::ZERO, |(_, amount)| *amount);
-        let Some(missing) = self.missing.minus(own).filter(|missing| !missing.is_zero()) else {
-            // The collateral is the debt, and there is enough of it.
-            return self.sell(knowledge, (self.debt, self.missing));
+        let ways = match self.missing.minus(own).filter(|missing| !missing.is_zero()) {
+            Some(missing) if self.debt != self.native => {
+                let mut ways = vec![self.through_native(knowledge, missing)];
+                let others =
+                    self.seized.iter().filter(|(asset, _)| *asset != self.debt && *asset != self.native);
+                for (collateral, _) in others {
+                    ways.extend(self.direct(knowledge, *collateral, missing));
+                }
+                ways
+            }
+            // The debt is native coin, or the collateral is the debt and there is enough of it.
+            _ => vec![self.sell(knowledge, (self.debt, self.missing))],
         };
-        if self.debt == self.native {
-            return self.sell(knowledge, (self.debt, self.missing));
-        }
-        let mut ways = vec![self.through_native(knowledge, missing)];
-        let others = self.seized.iter().filter(|(asset, _)| *asset != self.debt && *asset != self.native);
-        for (collateral, _) in others {
-            ways.extend(self.direct(knowledge, *collateral, missing));
-        }
         if ways.iter().any(|way| matches!(way, Known::NotYet)) {
             return Known::NotYet;
         }
@@ -75,7 +76,7 @@ impl Deal {
                 _ => {}
             }
         }
-        Known::Yes(found.into_iter().max_by_key(net).ok_or(refusal))
+        Known::Yes(if found.is_empty() { Err(refusal) } else { Ok(found) })
     }
 
     /// Sells everything for native coin, but for what is `kept` of one asset: the loan is repaid with that.

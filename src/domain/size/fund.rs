@@ -9,7 +9,10 @@ use alloy::primitives::{Address, U256};
 
 /// A debt that is closed whole grows until we are included: seven days at 10 % a year are 19 basis points. What is
 /// borrowed too much costs its premium only.
-const GROWTH: Bps = Bps(20);
+pub const GROWTH: Bps = Bps(20);
+
+/// So many loans are weighed.
+const MOST_LOANS: usize = 6;
 
 /// What must be borrowed for these calls: what they repay, with room for growth where all of a debt is closed.
 pub(super) fn borrowed(calls: &[Liquidation]) -> Result<Amount, Overflow> {
@@ -23,26 +26,31 @@ pub(super) fn borrowed(calls: &[Liquidation]) -> Result<Amount, Overflow> {
     })
 }
 
-/// The cheapest loan of `amount` for these calls, which are of one debt, and its premium.
-pub(super) fn fund<P: Protocol>(
+/// A loan there is, and its premium.
+pub(super) type Terms = (Funding, Amount);
+
+/// The loans of `amount` for these calls, which are of one debt, that may be the best: the protocol's own where it lends as
+/// much, else pools'. A pool that lends is locked: those that the swaps may want come along with the cheapest other one
+/// where they cost less.
+pub(super) fn loans<P: Protocol>(
     scope: &Scope<'_, P>,
     calls: &[Liquidation],
     debt: Address,
     amount: Amount,
     knowledge: &mut Knowledge,
-) -> Known<(Funding, Amount)> {
+) -> Known<Vec<Terms>> {
     if let Some(terms) = scope.protocol.flash(debt, amount) {
         // What is lent cannot be seized at the same time.
         let same = calls.iter().filter(|call| call.collateral_asset == debt);
         let needed = same.map(|call| call.outcome.seized).try_fold(amount, Amount::plus);
         if needed.is_ok_and(|needed| terms.available >= needed) {
-            return Known::Yes((Funding::Lender(terms.lender), terms.premium));
+            return Known::Yes(vec![(Funding::Lender(terms.lender), terms.premium)]);
         }
     }
     let is_on_route = |partner: Address| {
         partner == scope.venue.wrapped_native || calls.iter().any(|call| call.collateral_asset == partner)
     };
-    let mut best: Option<(bool, Amount, Funding)> = None;
+    let mut found = Vec::new();
     let mut waiting = false;
     for partner in scope.partners.iter().copied().filter(|partner| *partner != debt) {
         for tier in TIERS {
@@ -56,25 +64,24 @@ pub(super) fn fund<P: Protocol>(
             };
             match knowledge.holds(debt, pool) {
                 Known::Yes(held) if held >= amount => {
-                    let Ok(fee) = mul_div(amount.0, U256::from(tier), U256::from(1_000_000), Round::Up)
-                    else {
-                        continue;
-                    };
-                    // A pool that lends is locked: one that the swaps do not want comes first.
-                    let candidate =
-                        (is_on_route(partner), Amount(fee), Funding::Pool { partner, tier, pool });
-                    if best.is_none_or(|(wanted, fee, _)| (candidate.0, candidate.1) < (wanted, fee)) {
-                        best = Some(candidate);
-                    }
+                    let fee = mul_div(amount.0, U256::from(tier), U256::from(1_000_000), Round::Up);
+                    let Ok(fee) = fee else { continue };
+                    found.push((Amount(fee), is_on_route(partner), Funding::Pool { partner, tier, pool }));
                 }
                 Known::NotYet => waiting = true,
                 _ => {}
             }
         }
     }
-    match best {
-        _ if waiting => Known::NotYet,
-        Some((_, fee, funding)) => Known::Yes((funding, fee)),
-        None => Known::No,
+    if waiting {
+        return Known::NotYet;
+    }
+    found.sort_by_key(|(fee, is_on_route, _)| (*fee, *is_on_route));
+    let others = found.iter().position(|(_, is_on_route, _)| !is_on_route);
+    found.truncate(others.map_or(found.len(), |place| place.saturating_add(1)).min(MOST_LOANS));
+    if found.is_empty() {
+        Known::No
+    } else {
+        Known::Yes(found.into_iter().map(|(fee, _, from)| (from, fee)).collect())
     }
 }

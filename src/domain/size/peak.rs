@@ -5,28 +5,29 @@ use crate::domain::units::{Amount, Net, Round, mul_div};
 use alloy::primitives::U256;
 use std::cmp::Reverse;
 
-/// Shares of the largest repay that are tried first, in 1,024ths.
-const LADDER: [u32; 7] = [1, 8, 64, 256, 512, 768, 1_024];
+/// Shares of the largest repay that are tried first, in 16,384ths.
+const LADDER: [u32; 8] = [1, 16, 128, 1_024, 4_096, 8_192, 12_288, 16_384];
 /// The fewer of them that tell whether a pair is worth a closer look.
-const STEPS: [u32; 3] = [64, 512, 1_024];
+const STEPS: [u32; 4] = [256, 1_024, 8_192, 16_384];
 /// After the first look, the neighbourhood of the best is divided this often, into so many parts.
 const REFINEMENTS: usize = 3;
 const PARTS: u32 = 6;
 
-/// The sizes of a pair to begin with: where the outcome changes its form, and some between.
-pub(super) fn ladder(pair: &Opportunity) -> Vec<Amount> {
-    shares(pair, &LADDER)
+/// The sizes of a pair to begin with: where the outcome changes its form, what can be lent, and some between.
+pub(super) fn ladder(pair: &Opportunity, lendable: Option<Amount>) -> Vec<Amount> {
+    shares(pair, lendable, &LADDER)
 }
 
 /// The same, coarser.
-pub(super) fn steps(pair: &Opportunity) -> Vec<Amount> {
-    shares(pair, &STEPS)
+pub(super) fn steps(pair: &Opportunity, lendable: Option<Amount>) -> Vec<Amount> {
+    shares(pair, lendable, &STEPS)
 }
 
-fn shares(pair: &Opportunity, shares: &[u32]) -> Vec<Amount> {
-    let share = |share: &u32| mul_div(pair.most.0, U256::from(*share), U256::from(1_024), Round::Up).ok();
+fn shares(pair: &Opportunity, lendable: Option<Amount>, shares: &[u32]) -> Vec<Amount> {
+    let share = |share: &u32| mul_div(pair.most.0, U256::from(*share), U256::from(16_384), Round::Up).ok();
     let mut sizes = shares.iter().filter_map(share).map(Amount).collect::<Vec<_>>();
     sizes.extend(pair.kinks.iter().copied());
+    sizes.extend(lendable.filter(|lendable| *lendable < pair.most));
     sizes.sort_unstable();
     sizes.dedup();
     sizes

@@ -1,16 +1,19 @@
 //! What given calls for one account come to: a loan for each debt in a row, the swaps that repay it, and what is left.
 
-use super::deal::{Deal, Path};
-use super::fund::{borrowed, fund};
+use super::deal::Deal;
+use super::fund::{borrowed, loans};
 use super::{CALL_GAS, LOAN_GAS, NEXT_LOAN_GAS, Refusal, SWAP_GAS, Scope};
 use crate::domain::plan::{Draft, Funding, Liquidation, Loan, Reason, by_asset};
 use crate::domain::protocol::{Opportunity, Protocol};
 use crate::domain::route::{Knowledge, Known};
-use crate::domain::units::{Amount, Gas, Net, Overflow};
-use alloy::primitives::Address;
+use crate::domain::units::{Amount, Gas, Net, Overflow, Wei};
+use std::cmp::Reverse;
 
-/// The draft that makes these calls in their order, through the best pools. Loans behind the first meet the pools as those
-/// before them leave them.
+/// So many loans of one debt are tried with all that come behind.
+const MOST_CHOICES: usize = 4;
+
+/// The draft that makes these calls in their order, through the pools that leave most. Loans behind the first meet the
+/// pools as those before them leave them, so that what is best for one by itself need not be best for all.
 pub(super) fn draft<P: Protocol>(
     scope: &Scope<'_, P>,
     pairs: &[Opportunity],
@@ -18,88 +21,137 @@ pub(super) fn draft<P: Protocol>(
     knowledge: &mut Knowledge,
 ) -> Known<Result<Draft, Refusal>> {
     let Some(weakest) = pairs.first() else { return Known::No };
-    let mut loans = Vec::new();
-    let mut ending = Known::Yes(Ok(()));
-    for calls in calls.chunk_by(|one, other| one.debt_asset == other.debt_asset) {
-        match loan(scope, calls, loans.is_empty(), knowledge) {
-            Known::Yes(Ok(loan)) => {
-                knowledge.walk(&loan.swaps);
-                loans.push(loan);
-            }
-            Known::Yes(Err(refusal)) if ending != Known::NotYet => ending = Known::Yes(Err(refusal)),
-            Known::Yes(Err(_)) => {}
-            Known::No => ending = Known::No,
-            // The others are looked at too: what they need to know is asked at once.
-            Known::NotYet => ending = Known::NotYet,
-        }
-    }
-    knowledge.walk_back();
-    ending.map(|ending| {
-        ending?;
-        Draft::new(weakest.account, weakest.health, loans).map_err(|_| Refusal::bare(Reason::Overflow))
+    let groups = calls.chunk_by(|one, other| one.debt_asset == other.debt_asset).collect::<Vec<_>>();
+    let all = all(scope, &groups, LOAN_GAS, knowledge);
+    all.map(|all| {
+        Draft::new(weakest.account, weakest.health, all?.0).map_err(|_| Refusal::bare(Reason::Overflow))
     })
 }
 
-/// The loan for calls of one debt.
-fn loan<P: Protocol>(
+/// Loans and what they leave after gas.
+type Sum = (Vec<Loan>, Net);
+
+/// The best loans for all these calls, the first of which takes so much gas by itself.
+fn all<P: Protocol>(
+    scope: &Scope<'_, P>,
+    groups: &[&[Liquidation]],
+    base: Gas,
+    knowledge: &mut Knowledge,
+) -> Known<Result<Sum, Refusal>> {
+    let Some((calls, rest)) = groups.split_first() else {
+        return Known::Yes(Ok((vec![], Net::Gain(Wei::ZERO))));
+    };
+    let mut loans = match choices(scope, calls, base, knowledge) {
+        Known::Yes(Ok(loans)) => loans,
+        other => {
+            // What the others need to know is asked at once.
+            if matches!(other, Known::NotYet) {
+                let _ = all(scope, rest, NEXT_LOAN_GAS, knowledge);
+            }
+            return other.map(|refused| refused.map(|_| (vec![], Net::Gain(Wei::ZERO))));
+        }
+    };
+    let net = |loan: &Loan| Net::of(loan.gross, loan.gas.cost(scope.base_fee));
+    loans.sort_by_key(|loan| Reverse(net(loan)));
+    loans.truncate(if rest.is_empty() { 1 } else { MOST_CHOICES });
+    let mut best: Option<Sum> = None;
+    let mut refusal: Option<Refusal> = None;
+    let mut is_waiting = false;
+    for loan in loans {
+        let before = knowledge.walk(&loan.swaps);
+        let behind = all(scope, rest, NEXT_LOAN_GAS, knowledge);
+        knowledge.walk_back(before);
+        match behind {
+            Known::Yes(Ok((behind, more))) => {
+                let Ok(sum) = net(&loan).plus(more) else { continue };
+                if best.as_ref().is_none_or(|(_, most)| sum > *most) {
+                    best = Some(([loan].into_iter().chain(behind).collect(), sum));
+                }
+            }
+            Known::Yes(Err(other)) => refusal = Some(nearer(refusal, other)),
+            Known::No => {}
+            Known::NotYet => is_waiting = true,
+        }
+    }
+    ended(is_waiting, best, refusal)
+}
+
+/// Every loan that may be the best for calls of one debt: each there is, with each way to repay it.
+fn choices<P: Protocol>(
     scope: &Scope<'_, P>,
     calls: &[Liquidation],
-    is_first: bool,
+    base: Gas,
     knowledge: &mut Knowledge,
-) -> Known<Result<Loan, Refusal>> {
+) -> Known<Result<Vec<Loan>, Refusal>> {
     let refused = |reason: Reason| Known::Yes(Err(Refusal::bare(reason)));
     let Some(debt) = calls.first().map(|call| call.debt_asset) else { return Known::No };
-    let seized = by_asset(calls.iter().map(|call| (call.collateral_asset, call.outcome.seized)));
     let (Ok(repaid), Ok(borrowed)) = (repaid(calls), borrowed(calls)) else {
         return refused(Reason::Overflow);
     };
-    let deal = |missing: Amount, locked: Option<Address>| Deal {
-        seized: seized.clone(),
+    let mut deal = Deal {
+        seized: by_asset(calls.iter().map(|call| (call.collateral_asset, call.outcome.seized))),
         debt,
         native: scope.venue.wrapped_native,
-        missing,
+        missing: repaid,
         slippage: scope.slippage,
-        locked,
+        locked: None,
         swap_cost: SWAP_GAS.cost(scope.base_fee),
     };
-    let (funding, premium) = match fund(scope, calls, debt, borrowed, knowledge) {
-        Known::Yes(terms) => terms,
+    let loans = match loans(scope, calls, debt, borrowed, knowledge) {
+        Known::Yes(loans) => loans,
         Known::No => return refused(Reason::NoFunding),
         Known::NotYet => {
             // What the swaps need to know is asked in the same round.
-            let _ = deal(repaid, None).best_path(knowledge, |path| Net::Gain(path.left));
+            let _ = deal.ways(knowledge);
             return Known::NotYet;
         }
     };
-    let Ok(missing) = repaid.plus(premium) else { return refused(Reason::Overflow) };
-    let locked = match funding {
-        Funding::Pool { pool, .. } => Some(pool),
-        Funding::Lender(_) => None,
-    };
     let more = u64::try_from(calls.len().saturating_sub(1)).unwrap_or(u64::MAX);
-    let base = if is_first { LOAN_GAS } else { NEXT_LOAN_GAS };
-    let base = base.0.saturating_add(CALL_GAS.0.saturating_mul(more));
-    let gas = |path: &Path| {
-        let swaps = u64::try_from(path.swaps.len()).unwrap_or(u64::MAX);
-        Gas(base.saturating_add(SWAP_GAS.0.saturating_mul(swaps)))
-    };
-    let path =
-        deal(missing, locked).best_path(knowledge, |path| Net::of(path.left, gas(path).cost(scope.base_fee)));
-    path.map(|path| match path {
-        Ok(path) => Ok(Loan {
-            funding,
-            borrowed,
-            calls: calls.to_vec(),
-            gross: path.left,
-            gas: gas(&path),
-            swaps: path.swaps,
-        }),
-        Err(poor) => {
-            // What is missing, and the gas of the cheapest call there is.
-            let loss = poor.short.and_then(|short| short.plus(Gas(base).cost(scope.base_fee)).ok());
-            Err(Refusal { reason: poor.reason, repay: Some(repaid), net: loss.map(Net::Loss) })
+    let base = Gas(base.0.saturating_add(CALL_GAS.0.saturating_mul(more)));
+    let mut found = Vec::new();
+    let mut refusal: Option<Refusal> = None;
+    let mut is_waiting = false;
+    for (funding, premium) in loans {
+        let Ok(missing) = repaid.plus(premium) else { return refused(Reason::Overflow) };
+        deal.missing = missing;
+        deal.locked = match funding {
+            Funding::Pool { pool, .. } => Some(pool),
+            Funding::Lender(_) => None,
+        };
+        match deal.ways(knowledge) {
+            Known::Yes(Ok(paths)) => found.extend(paths.into_iter().map(|path| {
+                let swaps = u64::try_from(path.swaps.len()).unwrap_or(u64::MAX);
+                let gas = Gas(base.0.saturating_add(SWAP_GAS.0.saturating_mul(swaps)));
+                Loan { funding, borrowed, calls: calls.to_vec(), swaps: path.swaps, gross: path.left, gas }
+            })),
+            Known::Yes(Err(poor)) => {
+                // What is missing, and the gas of the cheapest call there is.
+                let loss = poor.short.and_then(|short| short.plus(base.cost(scope.base_fee)).ok());
+                let poor = Refusal { reason: poor.reason, repay: Some(repaid), net: loss.map(Net::Loss) };
+                refusal = Some(nearer(refusal, poor));
+            }
+            Known::No => {}
+            Known::NotYet => is_waiting = true,
         }
-    })
+    }
+    ended(is_waiting, (!found.is_empty()).then_some(found), refusal)
+}
+
+fn nearer(known: Option<Refusal>, other: Refusal) -> Refusal {
+    match known {
+        Some(known) => known.nearer(other),
+        None => other,
+    }
+}
+
+/// What was found, else why not, unless something must be asked first.
+fn ended<T>(is_waiting: bool, found: Option<T>, refusal: Option<Refusal>) -> Known<Result<T, Refusal>> {
+    match (found, refusal) {
+        _ if is_waiting => Known::NotYet,
+        (Some(found), _) => Known::Yes(Ok(found)),
+        (None, Some(refusal)) => Known::Yes(Err(refusal)),
+        (None, None) => Known::No,
+    }
 }
 
 fn repaid(calls: &[Liquidation]) -> Result<Amount, Overflow> {

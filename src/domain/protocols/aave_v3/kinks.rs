@@ -4,7 +4,7 @@ use super::liquidation::{FULL_CLOSE, LEAST_LEFTOVER, Pair, SMALL_POSITION};
 use super::math::{self, Rounding};
 use super::rules::CloseFactor;
 use super::state::Market;
-use crate::domain::protocol::{Attempt, Unknown};
+use crate::domain::protocol::{Attempt, Health, Unknown};
 use crate::domain::units::{Amount, HealthFactor, Overflow};
 use alloy::primitives::{Address, U256, uint};
 
@@ -12,9 +12,21 @@ use alloy::primitives::{Address, U256, uint};
 /// premiums of the loans in the same transaction, and a side may grow back over its bound.
 const HEADROOM: U256 = uint!(200_000_000_000_000_U256);
 
-/// How near to the bound of a small side is too near to tell.
-fn small_headroom() -> Result<U256, Overflow> {
-    math::scale(SMALL_POSITION, HEADROOM, math::WAD, Rounding::Ceil)
+/// What one basis point of an averaged threshold of a half or more makes of a health factor about one.
+const STAIR: U256 = uint!(200_000_000_000_000_U256);
+/// So many places are looked at for that.
+const LOOKS: u64 = 128;
+
+/// The headroom of this value. Rounds up.
+fn part(of: U256) -> Result<U256, Overflow> {
+    math::scale(of, HEADROOM, math::WAD, Rounding::Ceil)
+}
+
+/// What a call leaves: of its debt and of its collateral, by base value, and the account's health.
+struct Left {
+    owed: U256,
+    supplied: U256,
+    health: Health,
 }
 
 impl Pair<'_> {
@@ -39,57 +51,151 @@ impl Pair<'_> {
         if by_health || self.judged.rules.close_factor == CloseFactor::PerReserve {
             return Ok(by_health);
         }
-        let headroom = small_headroom()?;
-        Ok(self.sides()?.into_iter().any(|side| is_near(side, SMALL_POSITION, headroom)))
+        let (sides, headroom) = (self.sides()?, part(SMALL_POSITION)?);
+        let half = self.health.debt.0.wrapping_shr(1);
+        let [_, owed] = sides;
+        Ok(sides.into_iter().any(|side| is_near(side, SMALL_POSITION, headroom))
+            || is_near(owed, half, part(half)?))
     }
 
-    /// First repays after which a second call may take more than `most` leaves it: the largest after which the account is
-    /// still liquidatable, and the least after which its health factor, or what is left of a side, is so small that the
-    /// close factor is everything; each with headroom.
+    /// First repays after which a second call may take more than `most` leaves it, each with headroom: the largest after
+    /// which the account is still liquidatable, or still so weak that the close factor is everything; the least after which
+    /// it is, for its health, for what is left of a side, or as no more than half of all debt is in this asset; the largest
+    /// after which that is still so of another.
     pub fn openings(&self, market: &Market, most: U256) -> Result<Vec<Amount>, Unknown> {
-        let bound = math::sub(SMALL_POSITION, small_headroom()?)?;
-        let look = |cover: U256| {
-            let attempt = Attempt {
-                account: self.judged.address,
-                debt_asset: self.debt.asset,
-                collateral_asset: self.collateral.asset,
-                cover,
-                takes_shares: false,
-                liquidator: Address::ZERO,
+        let mut found = Vec::new();
+        let weak = |left: &Left, bound: U256| left.health.factor.0 < bound.wrapping_sub(HEADROOM);
+        for bound in [HealthFactor::ONE.0, FULL_CLOSE] {
+            found.extend(
+                self.last_before(market, most, &|left, slack| Ok(weak(left, math::add(bound, slack)?)))?,
+            );
+        }
+        let mut look = |turned: &dyn Fn(&Left) -> Result<bool, Overflow>| {
+            found.extend(self.boundary(market, most, turned)?.map(|(_, first)| first));
+            Ok::<_, Unknown>(())
+        };
+        look(&|left| Ok(weak(left, FULL_CLOSE)))?;
+        if self.judged.rules.close_factor == CloseFactor::WholePosition {
+            let small = math::sub(SMALL_POSITION, part(SMALL_POSITION)?)?;
+            // Each side by itself: other debts of the account, or other collaterals, may be what is taken next.
+            look(&|left| Ok(left.owed < small))?;
+            look(&|left| Ok(left.supplied < small))?;
+            let half = |left: &Left| {
+                let half = left.health.debt.0.wrapping_shr(1);
+                math::sub(half, part(half)?)
             };
-            let Ok(executed) = market.execute(self.judged, &attempt)? else { return Ok(None) };
-            let said = executed.said;
-            let sides = [self.debt_value(said.owed.0)?, self.collateral_value(said.supplied.0)?];
-            Ok::<_, Unknown>(Some((said.health.factor.0, sides)))
+            look(&|left| Ok(left.owed < half(left)?))?;
+            // Of the others the largest that leaves each of them as it is.
+            for other in self.other_debts(market)? {
+                let is_more = |left: &Left| Ok(other >= half(left)?);
+                found.extend(self.boundary(market, most, &is_more)?.map(|(last, _)| last));
+            }
+        }
+        Ok(found.into_iter().map(Amount).collect())
+    }
+
+    /// What the account owes in each other asset, by base value.
+    fn other_debts(&self, market: &Market) -> Result<Vec<U256>, Unknown> {
+        let owed = market.reserves.values().filter(|reserve| self.judged.account.borrows(reserve.id));
+        let others = owed.filter(|reserve| reserve.id != self.debt.id);
+        others.map(|reserve| self.judged.debt_value(reserve, self.judged.price(reserve)?)).collect()
+    }
+
+    /// The largest repays after which the account is still weaker than a bound. Where the averaged threshold is floored,
+    /// health falls back a little each time that gains a basis point, and what is no longer weak is so again further on: of
+    /// those the last one, too.
+    fn last_before(
+        &self,
+        market: &Market,
+        most: U256,
+        is_weak: &dyn Fn(&Left, U256) -> Result<bool, Overflow>,
+    ) -> Result<Vec<U256>, Unknown> {
+        let is_strong = |slack: U256| move |left: &Left| Ok(!is_weak(left, slack)?);
+        let Some((first, _)) = self.boundary(market, most, &is_strong(U256::ZERO))? else {
+            return Ok(vec![]);
+        };
+        let mut found = vec![first];
+        if self.judged.rules.floors_threshold {
+            let far = self.boundary(market, most, &is_strong(STAIR))?.map_or(most, |(_, far)| far);
+            let gap = far.saturating_sub(first).div_ceil(U256::from(LOOKS)).max(U256::ONE);
+            let mut high = far;
+            while high.saturating_sub(gap) > first {
+                let low = high.saturating_sub(gap);
+                if let Some(left) = self.left_by(market, low)?
+                    && is_weak(&left, U256::ZERO)?
+                {
+                    found.push(self.turn(market, (low, high), &is_strong(U256::ZERO))?);
+                    break;
+                }
+                high = low;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The last repay up to `most` before an answer turns to yes, and the first after.
+    fn boundary(
+        &self,
+        market: &Market,
+        most: U256,
+        turned: &dyn Fn(&Left) -> Result<bool, Overflow>,
+    ) -> Result<Option<(U256, U256)>, Unknown> {
+        let at = |cover: U256| {
+            let left = self.left_by(market, cover)?;
+            Ok::<_, Unknown>(left.as_ref().map(turned).transpose()?)
         };
         // A repay so small that a second behind it gains nothing; single units are refused from 3.5 on.
         let least = most.wrapping_shr(12).wrapping_add(U256::from(2));
-        // The boundary up to `most` at which an answer turns, as its last value before and its first after.
-        let boundary = |turned: &dyn Fn(U256, [U256; 2]) -> bool| -> Result<Option<(U256, U256)>, Unknown> {
-            let at =
-                |cover: U256| Ok::<_, Unknown>(look(cover)?.map(|(factor, sides)| turned(factor, sides)));
-            let (mut before, mut after) = (least, most);
-            if before >= after || at(before)? != Some(false) || at(after)? != Some(true) {
-                return Ok(None);
-            }
-            while after.wrapping_sub(before) > U256::ONE {
-                let middle = before.wrapping_add(after.wrapping_sub(before).wrapping_shr(1));
-                // A size that the contract refuses is on neither side: the search goes on towards what is known.
-                if at(middle)? == Some(true) { after = middle } else { before = middle }
-            }
-            Ok(Some((before, after)))
-        };
-        let mut found = Vec::new();
-        let healthy = |factor: U256, _| factor >= HealthFactor::ONE.0.wrapping_sub(HEADROOM);
-        found.extend(boundary(&healthy)?.map(|(before, _)| before));
-        let deep = |factor: U256, _| factor <= FULL_CLOSE.wrapping_sub(HEADROOM);
-        found.extend(boundary(&deep)?.map(|(_, after)| after));
-        if self.judged.rules.close_factor == CloseFactor::WholePosition {
-            // Each by itself: the other debts of the account, or its other collaterals, may be what is taken next.
-            found.extend(boundary(&|_, [debt, _]| debt < bound)?.map(|(_, after)| after));
-            found.extend(boundary(&|_, [_, collateral]| collateral < bound)?.map(|(_, after)| after));
+        if at(least)? != Some(false) {
+            return Ok(None);
         }
-        Ok(found.into_iter().map(Amount).collect())
+        // Up to where what is left is no dust, then beyond.
+        for end in self.dust_bound()?.into_iter().filter(|bound| *bound < most).chain([most]) {
+            if least < end && at(end)? == Some(true) {
+                let last = self.turn(market, (least, end), turned)?;
+                return Ok(Some((last, last.wrapping_add(U256::ONE))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The last repay before the answer turns, between one where it has not and one where it has.
+    fn turn(
+        &self,
+        market: &Market,
+        (mut before, mut after): (U256, U256),
+        turned: &dyn Fn(&Left) -> Result<bool, Overflow>,
+    ) -> Result<U256, Unknown> {
+        while after.wrapping_sub(before) > U256::ONE {
+            let middle = before.wrapping_add(after.wrapping_sub(before).wrapping_shr(1));
+            // A size that the contract refuses is on neither side: the search goes on towards what is known.
+            let left = self.left_by(market, middle)?;
+            if left.as_ref().map(turned).transpose()? == Some(true) {
+                after = middle
+            } else {
+                before = middle
+            }
+        }
+        Ok(before)
+    }
+
+    /// What a repay leaves; `None` where the contract refuses it.
+    fn left_by(&self, market: &Market, cover: U256) -> Result<Option<Left>, Unknown> {
+        let attempt = Attempt {
+            account: self.judged.address,
+            debt_asset: self.debt.asset,
+            collateral_asset: self.collateral.asset,
+            cover,
+            takes_shares: false,
+            liquidator: Address::ZERO,
+        };
+        let Ok(executed) = market.execute(self.judged, &attempt)? else { return Ok(None) };
+        let said = executed.said;
+        Ok(Some(Left {
+            owed: self.debt_value(said.owed.0)?,
+            supplied: self.collateral_value(said.supplied.0)?,
+            health: said.health,
+        }))
     }
 
     /// The largest repay, where it is not `most`, whose collateral the reserve can pay out.
