@@ -121,21 +121,30 @@ impl Deal {
     /// Buys the debt with collateral, then sells the rest of the collateral. Where two pools want less collateral than one
     /// for the purchase there are two ways: what the difference is worth shows when the rest is sold.
     fn direct(&self, knowledge: &mut Knowledge) -> Vec<Way> {
+        let alone = |knowledge: &mut Knowledge| {
+            let purchase = self.with_collateral(None, knowledge);
+            self.and_the_rest(purchase, knowledge)
+        };
         let swap_cost = match self.in_collateral(self.swap_cost, knowledge) {
-            Known::Yes(cost) => Some(cost),
-            Known::No => None,
-            Known::NotYet => return vec![Known::NotYet],
+            Known::Yes(cost) => cost,
+            Known::No => return vec![alone(knowledge)],
+            Known::NotYet => {
+                // What the swaps need to know is asked in the same round.
+                let _ = alone(knowledge);
+                return vec![Known::NotYet];
+            }
         };
-        let mut buy = |swap_cost| {
-            knowledge.best_purchase(self.collateral, self.debt, self.missing, self.locked, swap_cost)
-        };
-        let mut purchases = vec![buy(swap_cost)];
-        if let [Known::Yes(best)] = &purchases[..]
-            && best.shares.len() > 1
-        {
-            purchases.push(buy(None));
+        let purchase = self.with_collateral(Some(swap_cost), knowledge);
+        let is_divided = matches!(&purchase, Known::Yes(best) if best.shares.len() > 1);
+        let mut ways = vec![self.and_the_rest(purchase, knowledge)];
+        if is_divided {
+            ways.push(alone(knowledge));
         }
-        purchases.into_iter().map(|purchase| self.and_the_rest(purchase, knowledge)).collect()
+        ways
+    }
+
+    fn with_collateral(&self, second: Option<Amount>, knowledge: &mut Knowledge) -> Known<Division> {
+        knowledge.best_purchase(self.collateral, self.debt, self.missing, self.locked, second)
     }
 
     fn and_the_rest(&self, purchase: Known<Division>, knowledge: &mut Knowledge) -> Way {
