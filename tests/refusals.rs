@@ -72,6 +72,7 @@ fn solidity_uniswap_and_tokens() {
     check(&sentence("LOK"), "Uniswap: LOK, the pool is locked: it is being used in this same call");
     check(&sentence("SPL"), "Uniswap: SPL, the price limit is on the wrong side");
     check(&sentence("Too little received"), "Uniswap: Too little received");
+    check(&sentence("UniswapV2: LOCKED"), "Uniswap: UniswapV2: LOCKED");
     check(
         &sentence("ERC20: transfer amount exceeds balance"),
         "token: ERC20: transfer amount exceeds balance",

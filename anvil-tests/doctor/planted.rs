@@ -9,7 +9,7 @@ use backstop::{
         aave::{Pool, Token},
         uniswap::QuoterV2,
     },
-    bed::Fork,
+    bed::{Fork, uniswap_v2},
     domain::executor::role_slot,
     io::{datadir::DataDir, pause::Pause},
 };
@@ -109,6 +109,15 @@ async fn faults_of_the_market_and_its_routes() -> Result<()> {
     with(&mut stand, "markets.v36.route.uniswap_v3_quoter", &usdc.to_string(), |stand| {
         check(stand, "another quoter", ("fail", "routes.quoter"), "does not answer as Uniswap's QuoterV2", 3)
     })?;
+    with(&mut stand, "markets.v36.route.uniswap_v2_router", &usdc.to_string(), |stand| {
+        check(stand, "no router of pairs", ("fail", "routes.pair_router"), "is not Uniswap's V2Router02", 3)
+    })?;
+    with(&mut stand, "markets.v36.route.uniswap_v2_factory", &NOBODY.to_string(), |stand| {
+        check(stand, "no factory of pairs", ("fail", "routes.pair_factory"), "there is no contract at", 3)
+    })?;
+    with(&mut stand, "markets.v36.route.uniswap_v2_factory", &usdc.to_string(), |stand| {
+        check(stand, "another factory", ("fail", "routes.pair_router"), "and uniswap_v2_factory is 0x", 3)
+    })?;
     let before = stand.operator.environment.clone();
     stand.set("BACKSTOP_MARKETS__V36__ROUTE__UNISWAP_V3_ROUTER", &usdc.to_string());
     stand.set("BACKSTOP_EXECUTOR__ADDRESS", &NOBODY.to_string());
@@ -130,6 +139,24 @@ async fn faults_of_the_market_and_its_routes() -> Result<()> {
     let quoter = stand.fork.manifest.uniswap.quoter;
     lie(&stand.fork, quoter, QuoterV2::quoteExactInputSingleCall::SELECTOR).await?;
     check(&stand, "pools of another kind", ("fail", "routes.quoter"), "the quoter says 99 of a sale of", 3)?;
+    stand.fork.chain.revert(snapshot).await?;
+    let snapshot = stand.fork.chain.snapshot().await?;
+    let shown = stand.run(&["doctor"])?.stdout;
+    ensure!(shown.contains("no asset that can be seized has a pair with the native coin"), "{shown}");
+    uniswap_v2::create_pair(&stand.fork.chain, &stand.fork.manifest, ["WETH", "USDC"], 1_000_000).await?;
+    check_sound(&stand)?;
+    let shown = stand.run(&["doctor"])?.stdout;
+    let line = shown.lines().find(|line| line.contains("routes.pair_router"));
+    ensure!(line.is_some_and(|line| line.contains("says what our arithmetic says of 1 sales")), "{shown}");
+    let router = stand.fork.manifest.uniswap.v2_router;
+    // The router of a fork that keeps two thousandths, and not three.
+    let mut code = alloy::providers::Provider::get_code_at(&stand.fork.provider, router).await?.to_vec();
+    let kept = |number: u16| [0x61, number.to_be_bytes()[0], number.to_be_bytes()[1]];
+    while let Some(place) = code.windows(3).position(|window| window == kept(997)) {
+        code[place..place + 3].copy_from_slice(&kept(998));
+    }
+    stand.fork.chain.set_code(router, code.into()).await?;
+    check(&stand, "another fee", ("fail", "routes.pair_router"), "for which our arithmetic says", 3)?;
     stand.fork.chain.revert(snapshot).await?;
     let wbtc = stand.fork.manifest.uniswap.pools.iter().filter(|pool| pool.tokens.contains(&"WBTC".into()));
     for pool in wbtc.map(|pool| pool.address).collect::<Vec<_>>() {
@@ -160,6 +187,13 @@ async fn faults_of_the_wallet_and_the_executor() -> Result<()> {
             B256::ZERO,
             "executor.operator",
             "setRoles([0x",
+        ),
+        (
+            "router of pairs not listed",
+            U256::from_be_bytes(role_slot(stand.fork.manifest.uniswap.v2_router).0),
+            B256::ZERO,
+            "executor.lists",
+            "RouterPairs 0x",
         ),
         (
             "token not listed",

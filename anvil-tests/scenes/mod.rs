@@ -2,6 +2,7 @@
 //! contracts answer and with what happens when the printed call is sent.
 
 mod burst;
+mod divided;
 mod explain;
 mod explained;
 mod forced;

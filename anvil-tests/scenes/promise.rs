@@ -180,7 +180,8 @@ pub async fn nothing_left(stand: &Stand, executor: Address) -> Result<()> {
         {
             ask(token, balanceOfCall { owner }.abi_encode());
         }
-        for spender in [pool, manifest.uniswap.router, manifest.uniswap.router02] {
+        let uniswap = &manifest.uniswap;
+        for spender in [pool, uniswap.router, uniswap.router02, uniswap.v2_router] {
             ask(token.address, allowanceCall { owner: executor, spender }.abi_encode());
         }
     }

@@ -1,14 +1,15 @@
 //! Typed values out of the merged layers, and what they must be to each other.
 
+mod route;
+
 use super::layers::{self, Merged, Sources};
 use super::mistakes::{Mistake, Mistakes, Place};
 use super::values::{self, Raw};
 use super::{
-    Config, Executor, Format, Key, Kind, Level, Log, Market, Mode, Origins, Profit, Route, Rpc, Wallet, keys,
+    Config, Executor, Format, Key, Kind, Level, Log, Market, Mode, Origins, Profit, Rpc, Wallet, keys,
 };
 use crate::domain::cost::FeePolicy;
 use crate::domain::executor;
-use crate::domain::route::Pairs;
 use crate::domain::units::Bps;
 use alloy::primitives::Address;
 use secrecy::SecretString;
@@ -151,58 +152,6 @@ impl Reader<'_> {
             observe_only: observe_only?,
             route: route?,
         })
-    }
-
-    fn route(&mut self, table: &str) -> Option<Route> {
-        let fields = [
-            ("uniswap_v3_factory", "the UniswapV3Factory contract"),
-            ("uniswap_v3_quoter", "the QuoterV2 contract"),
-            ("uniswap_v3_router", "the SwapRouter contract"),
-            ("wrapped_native", "the native coin's token, e.g. WETH"),
-        ];
-        let found =
-            fields.map(|(field, meaning)| self.needed(&format!("{table}.{field}"), meaning, values::address));
-        let pairs = self.pairs(table);
-        let [factory, quoter, router, wrapped_native] = found;
-        let [pair_factory, pair_router] = [pairs.map(|pairs| pairs.factory), pairs.map(|pairs| pairs.router)];
-        let all = fields
-            .map(|(field, _)| field)
-            .into_iter()
-            .zip(found)
-            .chain([("uniswap_v2_factory", pair_factory), ("uniswap_v2_router", pair_router)]);
-        let mut seen: Vec<(Address, &str)> = Vec::new();
-        for (field, address) in all {
-            let Some(address) = address else { continue };
-            if let Some((_, other)) = seen.iter().find(|(known, _)| *known == address) {
-                let what = format!("the same address as {other}: one of them was copied wrongly");
-                self.refuse(&format!("{table}.{field}"), &what);
-            }
-            seen.push((address, field));
-        }
-        Some(Route {
-            factory: factory?,
-            quoter: quoter?,
-            router: router?,
-            wrapped_native: wrapped_native?,
-            pairs,
-        })
-    }
-
-    /// Uniswap V2 is there whole, or not at all.
-    fn pairs(&mut self, table: &str) -> Option<Pairs> {
-        let keys = ["uniswap_v2_factory", "uniswap_v2_router"].map(|field| format!("{table}.{field}"));
-        let [factory, router] = keys.each_ref().map(|key| self.read(key, values::address).flatten());
-        match (factory, router) {
-            (Some(factory), Some(router)) => return Some(Pairs { factory, router }),
-            (None, Some(_)) => {
-                self.missing(&keys[0], "the UniswapV2Factory contract, or leave out uniswap_v2_router")
-            }
-            (Some(_), None) => {
-                self.missing(&keys[1], "the UniswapV2Router02 contract, or leave out uniswap_v2_factory")
-            }
-            (None, None) => {}
-        }
-        None
     }
 
     fn executor(&mut self) -> Option<Executor> {

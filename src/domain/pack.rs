@@ -224,7 +224,7 @@ mod tests {
     use crate::domain::keeper;
     use crate::domain::plan::{Funding, Liquidation};
     use crate::domain::protocol::Outcome;
-    use crate::domain::route::Venue;
+    use crate::domain::route::{PoolKind, Venue};
     use crate::domain::units::HealthFactor;
     use alloy::primitives::{Address, B256};
     use alloy::sol_types::SolCall;
@@ -371,6 +371,19 @@ mod tests {
         check(&prove(&trial(&(60_000, 11_000_000))), "send 1 2 3 4 5 6");
         check(&prove(&trial(&(60_000, 12_000_000))), "prove 1 2 3 4");
         check(&prove(&Trial::Refused { why: String::new() }), "prove 1 2 3 4");
+    }
+
+    #[test]
+    fn the_limit_of_each_part_gets_room_and_its_amount_stays() {
+        let [sold, bought] = [7, 8].map(Address::repeat_byte);
+        let part = |buys, limit: u64| {
+            let (part, limit) = (Some(Amount::new(U256::from(5))), Amount::new(U256::from(limit)));
+            let (given, taken) = (Amount::ZERO, Amount::ZERO);
+            Swap { sold, bought, pool: PoolKind::V2, buys, part, given, taken, limit }
+        };
+        assert_eq!(roomy(&part(false, 1_000)), part(false, 900));
+        assert_eq!(roomy(&part(true, 1_000)), part(true, 1_100));
+        assert_eq!(roomy(&part(false, 1)), part(false, 1));
     }
 
     #[test]

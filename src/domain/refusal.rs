@@ -118,6 +118,7 @@ fn of_sentence(reason: &str) -> Refusal {
         "Too little received" | "Too much requested" | "Transaction too old" | "Not WETH9" => {
             Speaker::Uniswap
         }
+        text if text.starts_with("UniswapV2") => Speaker::Uniswap,
         text if text.starts_with("ERC20") || text.starts_with("SafeERC20") => Speaker::Token,
         _ => Speaker::Plain,
     };

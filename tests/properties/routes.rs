@@ -17,7 +17,7 @@ const FACTORY: Address = Address::repeat_byte(0xfa);
 /// Of the code of a pair, as it is deployed everywhere.
 const PAIR_CODE: B256 = b256!("0x96e8ac4277198ff8b6f785478aa9a39f403cb768dd02cbee326c3e7da348845f");
 const TIERS: [(u32, i32); 4] = [(100, 1), (500, 10), (3_000, 60), (10_000, 200)];
-const CASES: u64 = 24;
+const CASES: u64 = 16;
 /// A second swap that costs nothing.
 const FREE: Option<Amount> = Some(Amount::ZERO);
 /// Words of a bitmap on either side of the price that swaps walk over, and no further.
@@ -273,7 +273,7 @@ fn a_division_is_as_good_as_any_of_4096_and_never_worse_than_one_pool() {
 #[test]
 fn a_second_pool_must_gain_more_than_its_swap_costs() {
     let decided = Cell::new(0_u64);
-    for_each(20 * CASES, |dice| {
+    for_each(15 * CASES, |dice| {
         let world = World::new(dice);
         let exact = exact(&world, dice);
         let (free, alone) = (world.best(exact, FREE), world.best(exact, None));

@@ -134,6 +134,12 @@ async fn lists(
     let Some(form) = router.ok().and_then(|code| Role::of_router(&code)) else {
         return report.skip("executor.lists", "the router is not known");
     };
+    if let Some(pairs) = route.pairs {
+        let router = node.reader.code(node.head.block.hash, pairs.router).await;
+        if !router.is_ok_and(|code| Role::is_pair_router(&code)) {
+            return report.skip("executor.lists", "the router of pairs is not known");
+        }
+    }
     let tokens = market.reserves.keys().copied().collect::<Vec<_>>();
     let listing = Listing::new(market.addresses.pool, &venue, form, &tokens);
     let reads = listing.0.iter().map(|(target, _)| {

@@ -74,7 +74,7 @@ async fn contracts(name: &str, route: &Route, node: &Node, report: &mut Report) 
             Ok(code) if part == PAIR_ROUTER && !Role::is_pair_router(&code) => {
                 (Exit::Configuration, format!("{address} is not Uniswap's V2Router02"))
             }
-            Ok(_) if part == PAIR_ROUTER => match other_factory(route, node).await {
+            Ok(_) if part == PAIR_ROUTER && sound => match other_factory(route, node).await {
                 Ok(None) => continue,
                 Ok(Some(what)) => (Exit::Configuration, what),
                 Err(error) => (Exit::Network, line(&error)),
@@ -244,13 +244,19 @@ async fn disagreement(
     reserve: &Reserve,
     sale: &Sale,
 ) -> Result<Option<(&'static str, String)>> {
-    let (part, who, quote) = match (sale.pool, venue.pairs) {
-        (PoolKind::V3(tier), _) => {
-            ("routes.quoter", "QuoterV2", venue.quote(reserve.asset, sale.bought, tier, sale.amount))
-        }
-        (PoolKind::V2, Some(pairs)) => {
-            (PAIR_ROUTER, "V2Router02", pairs.quote(reserve.asset, sale.bought, sale.amount))
-        }
+    let (part, who, name, quote) = match (sale.pool, venue.pairs) {
+        (PoolKind::V3(tier), _) => (
+            "routes.quoter",
+            "quoter",
+            "QuoterV2",
+            venue.quote(reserve.asset, sale.bought, tier, sale.amount),
+        ),
+        (PoolKind::V2, Some(pairs)) => (
+            PAIR_ROUTER,
+            "router of pairs",
+            "V2Router02",
+            pairs.quote(reserve.asset, sale.bought, sale.amount),
+        ),
         (PoolKind::V2, None) => return Ok(None),
     };
     let asked = quote.to;
@@ -262,7 +268,7 @@ async fn disagreement(
             "the {who} says {said} of a sale of {} for which our arithmetic says {}: these pools are not Uniswap's",
             reserve.symbol, sale.proceeds
         ),
-        None => format!("{asked} does not answer as Uniswap's {who}"),
+        None => format!("{asked} does not answer as Uniswap's {name}"),
     };
     Ok(Some((part, what)))
 }

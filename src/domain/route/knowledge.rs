@@ -156,16 +156,18 @@ impl Knowledge {
 
     /// What the pair pays for `amount` of `sold`.
     pub fn pair_sale(&mut self, sold: Address, bought: Address, amount: Amount) -> Known<Amount> {
-        let pool = match self.find(Pair::of(sold, bought), PoolKind::V2) {
-            Known::Yes(pool) if self.pairs.is_some() => pool,
+        if self.pairs.is_none() {
+            return Known::No;
+        }
+        let pair = match self.find(Pair::of(sold, bought), PoolKind::V2) {
+            Known::Yes(pair) => pair,
+            Known::No => return Known::No,
             Known::NotYet => return Known::NotYet,
-            _ => return Known::No,
         };
         let mut missing = Vec::new();
-        let paid =
-            self.result((PoolKind::V2, pool), (sold, bought), Exact::In(amount.0), &mut missing).map(Amount);
+        let paid = self.result((PoolKind::V2, pair), (sold, bought), Exact::In(amount.0), &mut missing);
         self.missing.extend(missing);
-        paid
+        paid.map(Amount)
     }
 
     fn best(

@@ -107,20 +107,29 @@ impl Deal {
     /// Buys the debt with one of the collaterals, then sells what is left of it and the others. Where two pools want less
     /// collateral than one for the purchase there are two ways: what the difference is worth shows when the rest is sold.
     fn direct(&self, knowledge: &mut Knowledge, collateral: Address, missing: Amount) -> Vec<Way> {
-        let second = match self.in_collateral(collateral, knowledge) {
-            Known::Yes(cost) => Some(cost),
-            Known::No => None,
-            Known::NotYet => return vec![Known::NotYet],
+        let buy = |second, knowledge: &mut Knowledge| {
+            knowledge.best_purchase(collateral, self.debt, missing, self.locked, second)
         };
-        let mut buy = |second| knowledge.best_purchase(collateral, self.debt, missing, self.locked, second);
-        let mut purchases = vec![buy(second)];
-        if let [Known::Yes(best)] = &purchases[..]
-            && best.shares.len() > 1
-        {
-            purchases.push(buy(None));
+        let alone = |knowledge: &mut Knowledge| {
+            let purchase = buy(None, knowledge);
+            self.and_the_rest(collateral, purchase, knowledge)
+        };
+        let second = match self.in_collateral(collateral, knowledge) {
+            Known::Yes(cost) => cost,
+            Known::No => return vec![alone(knowledge)],
+            Known::NotYet => {
+                // What the swaps need to know is asked in the same round.
+                let _ = alone(knowledge);
+                return vec![Known::NotYet];
+            }
+        };
+        let purchase = buy(Some(second), knowledge);
+        let is_divided = matches!(&purchase, Known::Yes(best) if best.shares.len() > 1);
+        let mut ways = vec![self.and_the_rest(collateral, purchase, knowledge)];
+        if is_divided {
+            ways.push(alone(knowledge));
         }
-        let way = |purchase| self.and_the_rest(collateral, purchase, knowledge);
-        purchases.into_iter().map(way).collect()
+        ways
     }
 
     fn and_the_rest(&self, collateral: Address, purchase: Known<Division>, knowledge: &mut Knowledge) -> Way {
