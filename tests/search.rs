@@ -7,10 +7,11 @@ mod report;
 mod venue;
 mod world;
 
+use backstop::domain::cost::TRANSACTION_CAP;
 use backstop::domain::plan::Draft;
 use backstop::domain::protocol::Protocol;
 use backstop::domain::route::{Knowledge, Known};
-use backstop::domain::size::{Scope, best};
+use backstop::domain::size::{MOST_CALLS, MOST_LOANS, Scope, best};
 use backstop::domain::units::Bps;
 use cost::Net;
 use force::{Best, Extent, Force, Found, better};
@@ -34,6 +35,9 @@ fn searched(world: &World) -> Option<Draft> {
         partners: &world.assets,
         base_fee: world.base_fee,
         slippage: Bps(100),
+        most_calls: MOST_CALLS,
+        most_loans: MOST_LOANS,
+        gas_limit: TRANSACTION_CAP,
     };
     let pairs = world.market.opportunities(BORROWER, &[], &scope.when).unwrap().ok()?;
     let mut knowledge = Knowledge::of(&world.pools.venue);

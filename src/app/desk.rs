@@ -8,7 +8,7 @@ use crate::domain::chain::Receipt;
 use crate::domain::cost::{Fees, gas_limit};
 use crate::domain::keeper::Input;
 use crate::domain::lane::{Attempt, Flight, Kind, News};
-use crate::domain::plan::{Plan, Submission};
+use crate::domain::plan::{Loan, Plan, Submission};
 use crate::domain::units::{Gas, Wei};
 use crate::domain::verdict;
 use crate::exit::{Exit, ExitExt};
@@ -130,7 +130,7 @@ impl Desk {
         Ok(Flight {
             intent: open.id.0,
             nonce: open.nonce,
-            accounts: intent.parts().iter().map(|part| part.account).collect(),
+            accounts: intent.places(),
             promised: intent.promised_gross,
             late_at: None,
             attempts,
@@ -220,7 +220,7 @@ impl Desk {
             promised_gross: submission.gross,
             promised_gas: submission.gas,
             promised_net: submission.net.gain().unwrap_or(Wei::ZERO),
-            detail: json!({ "liquidations": submission.plans.iter().map(detail).collect::<Vec<_>>() }),
+            detail: json!({ "liquidations": submission.plans.iter().flat_map(detail).collect::<Vec<_>>() }),
         })
     }
 
@@ -336,15 +336,18 @@ impl Desk {
     }
 }
 
-/// What explains one plan to people, and to a later run.
-fn detail(plan: &Plan) -> serde_json::Value {
+/// What explains one plan to people, and to a later run: a part for each loan, in their order.
+fn detail(plan: &Plan) -> Vec<serde_json::Value> {
     let draft = &plan.proposal.draft;
-    json!({
-        "account": draft.account,
-        "legs": legs(draft),
-        "health_factor": draft.health,
-        "swaps": swap_lines(draft),
-        "gross_wei": plan.gross,
-        "min_profit_wei": plan.proposal.min_profit,
-    })
+    let part = |loan: &Loan| {
+        json!({
+            "account": draft.account,
+            "legs": legs(&loan.calls),
+            "health_factor": draft.health,
+            "swaps": swap_lines(&loan.swaps),
+            "gross_wei": if draft.loans.len() == 1 { plan.gross } else { loan.gross },
+            "min_profit_wei": plan.proposal.min_profit,
+        })
+    };
+    draft.loans.iter().map(part).collect()
 }

@@ -135,7 +135,7 @@ impl Voice {
         tracing::warn!(accounts = list(&flight.accounts), nonce, %transaction, "late: withdrawn");
         self.event(
             "withdrawn",
-            json!({ "accounts": flight.accounts, "transaction": transaction, "nonce": nonce }),
+            json!({ "accounts": once(&flight.accounts), "transaction": transaction, "nonce": nonce }),
         );
     }
 
@@ -144,7 +144,9 @@ impl Voice {
         let realised = native(Net::Gain(verdict.gross));
         let (net, cost) = (native(verdict.net), native(Net::Gain(verdict.cost)));
         let accounts = list(&verdict.taken);
-        let failed = flight.accounts.len().saturating_sub(verdict.taken.len());
+        let untaken =
+            once(&flight.accounts).iter().filter(|account| !verdict.taken.contains(account)).count();
+        let failed = untaken.max(verdict.failed.len());
         let (block, gas) = receipt.map_or((0, 0), |receipt| (receipt.block, receipt.gas_used.0));
         let transaction = receipt.map_or(String::new(), |receipt| receipt.hash.to_string());
         let word = verdict.outcome.word();
@@ -187,8 +189,15 @@ impl Voice {
     }
 }
 
+/// Each account once: its loans are one behind the other.
+fn once(accounts: &[Address]) -> Vec<Address> {
+    let mut accounts = accounts.to_vec();
+    accounts.dedup();
+    accounts
+}
+
 fn list(accounts: &[Address]) -> String {
-    accounts.iter().map(Address::to_string).collect::<Vec<_>>().join(" ")
+    once(accounts).iter().map(Address::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// A line of standard output where it goes on.

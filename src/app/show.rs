@@ -69,8 +69,8 @@ impl From<&Plan> for Opportunity {
         Self {
             account: draft.account.to_string(),
             health_factor: draft.health,
-            legs: legs(draft),
-            swaps: swap_lines(draft),
+            legs: legs(draft.calls()),
+            swaps: swap_lines(draft.swaps()),
             gross_wei: plan.gross,
             gas: plan.gas,
             cost_wei: plan.cost,
@@ -80,7 +80,7 @@ impl From<&Plan> for Opportunity {
     }
 }
 
-pub fn legs(draft: &Draft) -> Vec<Leg> {
+pub fn legs<'a>(calls: impl IntoIterator<Item = &'a Liquidation>) -> Vec<Leg> {
     let leg = |call: &Liquidation| Leg {
         debt_asset: call.debt_asset.to_string(),
         collateral_asset: call.collateral_asset.to_string(),
@@ -88,10 +88,10 @@ pub fn legs(draft: &Draft) -> Vec<Leg> {
         repay: call.outcome.repaid,
         seize: call.outcome.seized,
     };
-    draft.calls().map(leg).collect()
+    calls.into_iter().map(leg).collect()
 }
 
-pub fn swap_lines(draft: &Draft) -> Vec<SwapLine> {
+pub fn swap_lines<'a>(swaps: impl IntoIterator<Item = &'a Swap>) -> Vec<SwapLine> {
     let line = |swap: &Swap| SwapLine {
         sold: swap.sold.to_string(),
         bought: swap.bought.to_string(),
@@ -103,7 +103,7 @@ pub fn swap_lines(draft: &Draft) -> Vec<SwapLine> {
         give: swap.given,
         take: swap.taken,
     };
-    draft.swaps().map(line).collect()
+    swaps.into_iter().map(line).collect()
 }
 
 impl From<&Skip> for Skipped {

@@ -185,9 +185,15 @@ pub fn call_data(mut plans: Vec<(Executor::Plan, Gas)>, profit_token: Address, m
     call.abi_encode().into()
 }
 
-/// The profit that `execute` and `executeMany` answer with, in their first word.
-pub fn profit(data: &[u8]) -> Option<Wei> {
-    (data.len() == 32 || data.len() == 64)
-        .then(|| data.get(..32).map(|word| Wei(U256::from_be_slice(word))))
-        .flatten()
+/// The profit that `execute` and `executeMany` answer with, and how many plans they carried out.
+pub fn profit(data: &[u8]) -> Option<(Wei, usize)> {
+    let (profit, done) = match data.len() {
+        32 => (data, 1),
+        64 => {
+            let (profit, done) = data.split_at_checked(32)?;
+            (profit, U256::from_be_slice(done).count_ones())
+        }
+        _ => return None,
+    };
+    Some((Wei(U256::from_be_slice(profit)), done))
 }

@@ -11,7 +11,7 @@ mod offer;
 mod weigh;
 
 pub use facts::{Effect, Halt, Input, Report, Terms};
-pub use weigh::{orders, propose, weigh};
+pub use weigh::{least_of, orders, propose, weigh};
 
 use super::chain::{Answer, BlockRef, Head, Log};
 use super::cost::next_base_fee;
@@ -20,7 +20,7 @@ use super::plan::{Call, Plan, Proposal, Reason, Skip, Submission};
 use super::prices::Moment;
 use super::protocol::{Opportunity, Protocol};
 use super::route::{Knowledge, Known, Question};
-use super::size::{Scope, best};
+use super::size::{MOST_CALLS, Refusal, Scope, best};
 use alloy::primitives::{Address, B256};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -61,6 +61,8 @@ pub struct Keeper<P> {
     /// Handed out to be sent, until it is known to fly or not to.
     submitted: Option<Submission>,
     cooling: BTreeMap<Address, u64>,
+    /// Accounts that are taken with one call until a block, as their plan of several was refused when it was tried.
+    simple: BTreeMap<Address, u64>,
     recent: VecDeque<(B256, Vec<Log>)>,
     report: Report,
 }
@@ -79,6 +81,7 @@ impl<P: Protocol> Keeper<P> {
             flight: None,
             submitted: None,
             cooling: BTreeMap::new(),
+            simple: BTreeMap::new(),
             recent: VecDeque::new(),
             report: Report::default(),
         }
@@ -155,6 +158,7 @@ impl<P: Protocol> Keeper<P> {
         self.report = Report { head: Some(head), moved: self.market.moved(), ..Report::default() };
         self.rounds = 0;
         self.cooling.retain(|_, until| *until > head.block.number);
+        self.simple.retain(|_, until| *until > head.block.number);
         self.market.on_head();
         // Not engaged yet, there is nobody to follow it with: the market is only being looked at.
         if let Some(flight) = self.flight.as_ref().filter(|_| self.terms.is_some()) {
@@ -252,18 +256,29 @@ impl<P: Protocol> Keeper<P> {
             partners: &terms.partners,
             base_fee: next_base_fee(&head),
             slippage: terms.slippage,
+            most_calls: MOST_CALLS,
+            most_loans: terms.most_loans(),
+            gas_limit: terms.fees.gas_limit,
         };
+        let simple = Scope { most_calls: 1, most_loans: 1, ..scope };
         let mut drafts = Vec::new();
         let mut refused = Vec::new();
+        let mut unanswered = Vec::new();
         for pairs in opportunities {
-            match best(&scope, pairs, &mut self.knowledge) {
+            let Some(pair) = pairs.first() else { continue };
+            let scope = if self.simple.contains_key(&pair.account) { &simple } else { &scope };
+            match best(scope, pairs, &mut self.knowledge) {
                 Known::Yes(Ok(draft)) => drafts.push(draft),
                 Known::Yes(Err(refusal)) => refused.push(refusal),
-                Known::No | Known::NotYet => {}
+                Known::NotYet => unanswered.push((pair.clone(), Refusal::bare(Reason::Questions))),
+                Known::No => {}
             }
         }
         let missing = self.knowledge.missing();
-        if !missing.is_empty() {
+        if self.rounds >= MOST_ROUNDS {
+            // One account must not keep the others waiting.
+            refused.extend(unanswered);
+        } else if !missing.is_empty() {
             let reads = missing.iter().map(|question| question.read(&terms.venue)).collect();
             if let Phase::Searching { asked, .. } = &mut self.phase {
                 *asked = missing;

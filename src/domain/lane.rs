@@ -34,7 +34,7 @@ pub struct Flight {
     /// The journal's number for it.
     pub intent: i64,
     pub nonce: u64,
-    /// Whom it is to liquidate.
+    /// Whom it is to liquidate, by the place of each loan in it: an account may have several.
     pub accounts: Vec<Address>,
     /// Wrapped native coin promised before gas.
     pub promised: Wei,

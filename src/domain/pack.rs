@@ -5,8 +5,8 @@
 use super::chain::Head;
 use super::cost::{self, FeePolicy, TRANSACTION_CAP, fees, gas_limit};
 use super::executor::call_data;
-use super::keeper::{Terms, orders};
-use super::plan::{Call, Draft, Loan, Plan, Submission, Swap, Trial, least_profit};
+use super::keeper::{Terms, least_of, orders};
+use super::plan::{Call, Draft, Loan, Plan, Submission, Swap, Trial};
 use super::units::{Amount, Bps, FeePerGas, Gas, Net, Overflow, Round, Wei, mul_div};
 use crate::abi::executor::Executor;
 use alloy::primitives::U256;
@@ -103,7 +103,7 @@ fn rehearsed(mut plan: Plan, trials: &[&Trial]) -> Option<Plan> {
         return None;
     }
     for (loan, trial) in draft.loans.iter_mut().zip(trials) {
-        let Trial::Profit { gross, gas } = trial else { return None };
+        let Trial::Profit { gross, gas, .. } = trial else { return None };
         (loan.gross, loan.gas) = (*gross, *gas);
     }
     *draft = Draft::new(draft.account, draft.health, std::mem::take(&mut draft.loans)).ok()?;
@@ -156,7 +156,8 @@ fn whole(plans: Vec<Plan>, head: &Head, terms: &Terms) -> Step {
         let floor = plan.gas.cost(base_fee);
         let Ok(sum) = least.plus(floor) else { return Step::Alone };
         least = sum;
-        let own = |loan: &Loan| least_profit(loan.gross, terms.slippage, loan.gas.cost(base_fee));
+        let draft = &plan.proposal.draft;
+        let own = |loan: &Loan| least_of(loan, draft, terms.slippage, base_fee);
         let Ok(orders) = encode(plan, terms, own) else { return Step::Alone };
         encoded.extend(orders);
     }
@@ -176,7 +177,7 @@ pub fn prove(
 ) -> Step {
     let base_fee = cost::next_base_fee(head);
     let (gross, gas) = match trial {
-        Trial::Profit { gross, gas } if gas_limit(*gas, Gas(u64::MAX)) <= most_gas(head, &terms.fees) => {
+        Trial::Profit { gross, gas, .. } if gas_limit(*gas, Gas(u64::MAX)) <= most_gas(head, &terms.fees) => {
             (*gross, *gas)
         }
         // It does not fit, or ran out of gas on the way: the last third waits. Nothing changes for those before it.
@@ -222,7 +223,7 @@ mod tests {
     use super::*;
     use crate::domain::chain::BlockRef;
     use crate::domain::keeper;
-    use crate::domain::plan::{Funding, Liquidation};
+    use crate::domain::plan::{Funding, Liquidation, least_profit};
     use crate::domain::protocol::Outcome;
     use crate::domain::route::{PoolKind, Venue};
     use crate::domain::units::HealthFactor;
@@ -267,7 +268,7 @@ mod tests {
     }
 
     fn trial(&(gross, gas): &(u64, u64)) -> Trial {
-        Trial::Profit { gross: milli(gross), gas: Gas(gas) }
+        Trial::Profit { gross: milli(gross), gas: Gas(gas), done: 1 }
     }
 
     /// The plan of the account `name` that pays `gross` for `gas` by itself.
@@ -348,7 +349,10 @@ mod tests {
         let least = Executor::executeManyCall::abi_decode(&call.data).unwrap();
         let promised = |gross: Wei| least_profit(gross, terms().slippage, Wei::ZERO).unwrap().0;
         let each = least.plans.iter().map(|plan| plan.minProfit).collect::<Vec<_>>();
-        assert_eq!(each, [LARGE, SMALL, LARGE, LARGE].map(|(gross, _)| promised(milli(gross))));
+        // Half a percent of 10.02 coins is what each of the two may lack: the small one all it has.
+        let alone = promised(milli(LARGE.0));
+        let beside = milli(LARGE.0).0 - U256::from(50_100_000_000_000_000_u64);
+        assert_eq!(each, [alone, U256::ZERO, beside, alone]);
     }
 
     #[test]

@@ -139,8 +139,15 @@ pub struct Call {
 /// What running the exact call at the next block's time gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trial {
-    Profit { gross: Wei, gas: Gas },
-    Refused { why: String },
+    /// `done`: how many of the call's loans were carried out. Of several each may fail alone.
+    Profit {
+        gross: Wei,
+        gas: Gas,
+        done: usize,
+    },
+    Refused {
+        why: String,
+    },
 }
 
 /// A simulated proposal that pays: the only thing that may be sent.
@@ -168,6 +175,14 @@ pub struct Submission {
     pub net: Net,
 }
 
+impl Submission {
+    /// Whose loan is at each place of the transaction. An account may have several.
+    pub fn places(&self) -> Vec<Address> {
+        let drafts = self.plans.iter().map(|plan| &plan.proposal.draft);
+        drafts.flat_map(|draft| draft.loans.iter().map(|_| draft.account)).collect()
+    }
+}
+
 impl From<Plan> for Submission {
     fn from(plan: Plan) -> Self {
         let Plan { gross, gas, fees, cost, net, .. } = plan;
@@ -189,6 +204,8 @@ pub enum Reason {
     NoRoute,
     #[error("neither the protocol nor a pool can lend the debt")]
     NoFunding,
+    #[error("the pools could not be looked at in as many rounds of questions as a block has time for")]
+    Questions,
     #[error("it would lose money")]
     Unprofitable,
     #[error("it earns less than the configured minimum")]
@@ -211,6 +228,7 @@ impl Reason {
             Self::Refused(revert) => revert.word(),
             Self::NoRoute => "no-route",
             Self::NoFunding => "no-funding",
+            Self::Questions => "too-many-questions",
             Self::Unprofitable => "unprofitable",
             Self::BelowMinimum => "below-minimum",
             Self::FeeCeiling => "fee-ceiling",

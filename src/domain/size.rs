@@ -10,11 +10,12 @@ mod price;
 
 pub use fund::GROWTH;
 
+use super::cost::gas_limit;
 use super::plan::{Draft, Liquidation, Reason, Skip};
 use super::prices::Moment;
 use super::protocol::{Opportunity, Protocol, Step};
 use super::route::{Knowledge, Known, Venue};
-use super::units::{Amount, Bps, FeePerGas, Gas, Net, Round};
+use super::units::{Amount, Bps, FeePerGas, Gas, Net, Round, Wei};
 use alloy::primitives::Address;
 
 /// What one loan takes with one liquidation before any swap, what another liquidation of the same debt and each swap add,
@@ -31,7 +32,9 @@ const WORTH: Bps = Bps(5);
 const CLOSE: usize = 4;
 const TURNS: usize = 2;
 /// More calls than this for one account do not fit beside others.
-const MOST_CALLS: usize = 6;
+pub const MOST_CALLS: usize = 6;
+/// More loans than this in one draft would be too many to weigh against each other.
+pub const MOST_LOANS: usize = 3;
 
 /// What the search is about and may use.
 pub struct Scope<'a, P> {
@@ -42,6 +45,12 @@ pub struct Scope<'a, P> {
     pub partners: &'a [Address],
     pub base_fee: FeePerGas,
     pub slippage: Bps,
+    /// How many calls an account may be taken with, and how many loans they may need: of several each may fail alone, which
+    /// only some nodes can try.
+    pub most_calls: usize,
+    pub most_loans: usize,
+    /// Most gas of one transaction.
+    pub gas_limit: Gas,
 }
 
 /// Why a size, a pair or an account is refused, with its numbers as far as there are any.
@@ -106,7 +115,7 @@ pub fn best<P: Protocol>(
             }
         }
     }
-    let double = search.double(&singles);
+    let double = if search.may_pay_twice(&singles) { search.double(&singles) } else { None };
     let mut best = singles.into_iter().max_by_key(|found| scope.net(&found.draft));
     if let Some(double) = double
         && best.as_ref().is_none_or(|single| scope.is_worth_more(&double.draft, &single.draft))
@@ -114,7 +123,7 @@ pub fn best<P: Protocol>(
         best = Some(double);
     }
     while let Some(found) = best.as_ref()
-        && found.calls.len() < MOST_CALLS
+        && found.calls.len() < scope.most_calls
         && let Some(longer) = search.longer(found)
     {
         best = Some(longer);
@@ -185,6 +194,10 @@ impl<P: Protocol> Search<'_, '_, P> {
 
     fn found(&mut self, calls: Vec<Taken>) -> Option<Result<Found, Refusal>> {
         let liquidations = calls.iter().map(|taken| taken.call).collect::<Vec<_>>();
+        let loans = liquidations.chunk_by(|one, other| one.debt_asset == other.debt_asset).count();
+        if loans > self.scope.most_loans {
+            return Some(Err(Refusal::bare(Reason::NoFunding)));
+        }
         match price::draft(self.scope, self.pairs, &liquidations, self.knowledge) {
             Known::Yes(priced) => Some(priced.map(|draft| Found { calls, draft })),
             Known::No => Some(Err(Refusal::bare(Reason::NoRoute))),
@@ -199,7 +212,9 @@ impl<P: Protocol> Search<'_, '_, P> {
     fn lendable(&self, before: &[Taken], pair: &Opportunity) -> Option<Amount> {
         let terms = self.scope.protocol.flash(pair.debt_asset, pair.most)?;
         let same = before.iter().rev().take_while(|taken| taken.call.debt_asset == pair.debt_asset);
-        same.map(|taken| taken.call.outcome.repaid).try_fold(terms.available, Amount::minus)
+        let drawn = before.iter().filter(|taken| taken.call.collateral_asset == pair.debt_asset);
+        let repaid = same.map(|taken| taken.call.outcome.repaid);
+        repaid.chain(drawn.map(|taken| taken.call.outcome.seized)).try_fold(terms.available, Amount::minus)
     }
 
     /// Pairs of ours that are legal after these calls.
@@ -216,6 +231,15 @@ impl<P: Protocol> Search<'_, '_, P> {
         };
         pairs.retain(|pair| self.pairs.iter().any(|ours| is_same(ours, pair)));
         pairs
+    }
+
+    /// Whether several calls could pay for the gas of the cheapest: each brings no more than twice what the largest that is
+    /// allowed now does, half of all.
+    fn may_pay_twice(&self, singles: &[Found]) -> bool {
+        let sum = singles.iter().map(|found| found.draft.gross).try_fold(Wei::ZERO, Wei::plus);
+        let twice = sum.and_then(|sum| sum.plus(sum));
+        let may_pay = self.is_waiting || twice.is_ok_and(|most| most > LOAN_GAS.cost(self.scope.base_fee));
+        self.scope.most_calls > 1 && may_pay
     }
 
     /// The best of two calls, where there is one.
@@ -336,6 +360,9 @@ impl<P: Protocol> Scope<'_, P> {
 
     /// Whether a longer draft leaves so much more that its risk is worth it.
     fn is_worth_more(&self, longer: &Draft, shorter: &Draft) -> bool {
+        if gas_limit(longer.gas, Gas(u64::MAX)) > self.gas_limit {
+            return false;
+        }
         let (longer, shorter) = (self.net(longer), self.net(shorter));
         let least = shorter.gain().and_then(|gain| gain.plus(gain.times(WORTH, Round::Up).ok()?).ok());
         match (longer.gain(), least) {

@@ -253,7 +253,7 @@ pub async fn answer(rpc: &Rpc, at: B256, from: Address, read: &Read) -> Result<R
 
 fn trial(data: &Bytes, gas: Gas) -> Trial {
     match profit(data) {
-        Some(gross) => Trial::Profit { gross, gas },
+        Some((gross, done)) => Trial::Profit { gross, gas, done },
         None => Trial::Refused { why: "the address of the executor does not answer as one".into() },
     }
 }

@@ -65,18 +65,19 @@ impl Books<'_> {
             return None;
         }
         let plans = calls.chunk_by(|a, b| a.debt == b.debt).collect::<Vec<_>>();
-        self.best(&plans, LOAN_GAS)
+        self.best(&plans, 0, LOAN_GAS)
     }
 
     /// What these plans leave one behind the other, the first of which takes so much gas by itself.
-    fn best(&mut self, plans: &[&[Moved]], base: Gas) -> Option<Net> {
-        let Some((plan, behind)) = plans.split_first() else { return Some(0) };
+    fn best(&mut self, plans: &[&[Moved]], place: usize, base: Gas) -> Option<Net> {
+        let (before, rest) = plans.split_at(place);
+        let Some((plan, _)) = rest.split_first() else { return Some(0) };
         let mut best: Option<Net> = None;
-        for (missing, locked) in self.loans(plan) {
+        for (missing, locked) in self.loans(&before.concat(), plan) {
             for way in self.ways(plan) {
                 let mark = self.pools.mark();
                 if let Some((left, swaps)) = self.swapped(plan, missing, locked, way)
-                    && let Some(others) = self.best(behind, NEXT_LOAN_GAS)
+                    && let Some(others) = self.best(plans, place + 1, NEXT_LOAN_GAS)
                 {
                     let calls = plan.len() as u64 - 1;
                     let gas = Gas(base.0 + CALL_GAS.0 * calls + SWAP_GAS.0 * swaps);
@@ -90,14 +91,15 @@ impl Books<'_> {
     }
 
     /// What must be repaid for each loan there is, and the pool that it locks.
-    fn loans(&self, plan: &[Moved]) -> Vec<(U256, Option<usize>)> {
+    fn loans(&self, before: &[Moved], plan: &[Moved]) -> Vec<(U256, Option<usize>)> {
         let debt = plan[0].debt;
         let paid = plan.iter().fold(U256::ZERO, |sum, call| sum + call.paid);
         let mut borrowed = paid;
         if plan.iter().any(|call| call.closes) {
             borrowed += Amount(paid).times(GROWTH, Round::Up).unwrap().0.max(U256::from(10));
         }
-        let seized = plan.iter().filter(|call| call.collateral == debt);
+        // What was seized is not there to be lent.
+        let seized = before.iter().chain(plan).filter(|call| call.collateral == debt);
         let needed = seized.fold(borrowed, |sum, call| sum + call.received);
         match self.market.flash(debt, Amount(borrowed)) {
             Some(terms) if terms.available.0 >= needed => vec![(paid + terms.premium.0, None)],

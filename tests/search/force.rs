@@ -183,10 +183,12 @@ impl<'a> Force<'a> {
             units * self.world.market.prices.get(asset).unwrap().0 / self.world.market.reserves[&asset].unit()
         };
         let small = SMALL_POSITION * HEADROOM / ONE;
+        let is_deep = factor <= FULL_CLOSE - HEADROOM;
         factor < ONE - HEADROOM
             && !near(factor, FULL_CLOSE, HEADROOM)
-            && !near(worth(debt, left.owed.0), SMALL_POSITION, small)
-            && !near(worth(collateral, left.supplied.0), SMALL_POSITION, small)
+            && (is_deep
+                || !near(worth(debt, left.owed.0), SMALL_POSITION, small)
+                    && !near(worth(collateral, left.supplied.0), SMALL_POSITION, small))
     }
 
     /// Whether this debt is about half of all debt once a first call has left this: from 3.3 on all of it may be repaid
@@ -196,7 +198,8 @@ impl<'a> Force<'a> {
         let (price, unit) =
             (self.world.market.prices.get(debt).unwrap().0, self.world.market.reserves[&debt].unit());
         let half = left.health.debt.0 / U256::from(2);
-        (owed * price / unit).abs_diff(half) < half * HEADROOM / ONE
+        let is_deep = left.health.factor.0 <= FULL_CLOSE - HEADROOM;
+        !is_deep && (owed * price / unit).abs_diff(half) < half * HEADROOM / ONE
     }
 
     /// So many amounts up to what the contract takes, or to all that is owed where it does not take all, and the maximum.

@@ -37,7 +37,8 @@ struct Output<'a> {
     remedies: Vec<RemedyLine>,
     priced: bool,
     pairs: Vec<PairLine>,
-    /// Where calls of several pairs in one transaction bring more than those of any one: what would be sent.
+    /// Calls of several pairs in one transaction, where by our arithmetic they bring more than those of any one; the
+    /// verdict says what their trial came to.
     together: Option<Together>,
 }
 
@@ -295,8 +296,8 @@ fn plan(proposal: &Proposal, ending: &Ending) -> PlanLine {
         _ => None,
     };
     PlanLine {
-        legs: show::legs(draft),
-        swaps: show::swap_lines(draft),
+        legs: show::legs(draft.calls()),
+        swaps: show::swap_lines(draft.swaps()),
         gross_wei: paid.map_or(draft.gross, |plan| plan.gross),
         gas: paid.map(|plan| plan.gas),
         cost_wei: paid.map(|plan| plan.cost),

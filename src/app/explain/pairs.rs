@@ -16,7 +16,7 @@ use crate::domain::protocol::{Attempt, Execution, Opportunity, Protocol, Revert,
 use crate::domain::protocols::aave_v3::Market;
 use crate::domain::refusal::refusal;
 use crate::domain::route::Known;
-use crate::domain::size::{Refusal, Scope, best};
+use crate::domain::size::{MOST_CALLS, Refusal, Scope, best};
 use crate::exit::{Exit, ExitExt};
 use crate::io::simulate;
 use alloy::primitives::{Address, Bytes, U256};
@@ -136,6 +136,9 @@ async fn draft(
         partners: &terms.partners,
         base_fee: next_base_fee(&wire.head),
         slippage: terms.slippage,
+        most_calls: MOST_CALLS,
+        most_loans: terms.most_loans(),
+        gas_limit: terms.fees.gas_limit,
     };
     let found = answered(&wire.reader, wire.head.block, &terms.venue, |known| best(&scope, pairs, known));
     Ok(match found.await? {

@@ -8,6 +8,7 @@ use crate::io::history::Decision;
 use crate::io::journal::Entry;
 use alloy::primitives::Address;
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::collections::BTreeSet;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// What stands in a column.
@@ -179,7 +180,7 @@ impl Row {
             market: intent.map(|intent| intent.market.clone()),
             block: intent.map(|intent| intent.block),
             account: intent.map(|intent| intent.account),
-            liquidations: intent.map(|intent| intent.parts().len()),
+            liquidations: intent.map(|intent| intent.places().into_iter().collect::<BTreeSet<_>>().len()),
             reason: String::new(),
             why: String::new(),
             debt: intent.map(|intent| Token::of(intent.debt_asset, tokens)),

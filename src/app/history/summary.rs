@@ -228,13 +228,21 @@ mod tests {
 
     #[test]
     fn a_transaction_of_several_counts_for_the_pair_they_have_in_common() {
-        let part = |debt: u8| {
-            let [account, debt, collateral] = [9, debt, 3].map(Address::repeat_byte);
-            serde_json::json!({ "account": account, "debt_asset": debt, "collateral_asset": collateral })
+        let pair = |debt: u8| {
+            let [debt, collateral] = [debt, 3].map(Address::repeat_byte);
+            serde_json::json!({ "debt_asset": debt, "collateral_asset": collateral })
         };
         let told = |debts: &[u8]| {
             let mut one = entry(0, Some(1), None);
-            let parts = debts.iter().map(|debt| part(*debt)).collect::<Vec<_>>();
+            // Two calls of one loan, and each in a transaction as it was written before there were several.
+            let legs = debts.iter().map(|debt| pair(*debt)).collect::<Vec<_>>();
+            let account = Address::repeat_byte(9);
+            let mut parts = vec![serde_json::json!({ "account": account, "legs": legs })];
+            for debt in debts {
+                let mut old = pair(*debt);
+                old["account"] = serde_json::json!(account);
+                parts.push(old);
+            }
             one.intent.as_mut().unwrap().detail = serde_json::json!({ "liquidations": parts });
             let line = lines(&[one], &Tokens::new()).unwrap().remove(0);
             (line.debt, line.collateral)

@@ -7,6 +7,7 @@ use crate::domain::lane::{Attempt, Flight, News};
 use crate::domain::plan::{Call, Plan, Skip, Submission, Trial};
 use crate::domain::protocol::Undecodable;
 use crate::domain::route::Venue;
+use crate::domain::size::MOST_LOANS;
 use crate::domain::units::{Bps, FeePerGas, Wei};
 use crate::domain::verdict::Verdict;
 use alloy::primitives::{Address, B256};
@@ -27,6 +28,13 @@ pub struct Terms {
     pub bundles: bool,
     /// Sign and send; otherwise decide and say so.
     pub live: bool,
+}
+
+impl Terms {
+    /// Loans that one draft may need: each may fail alone, which has to be tried.
+    pub fn most_loans(&self) -> usize {
+        if self.bundles { MOST_LOANS } else { 1 }
+    }
 }
 
 /// A fact.

@@ -23,8 +23,10 @@ impl<P: Protocol> Keeper<P> {
                 let verdict = verdict::of(&receipt, kind, executor);
                 // What was withdrawn did not fail: it is planned anew, at the fees of the day.
                 let ran = verdict.outcome != Outcome::Withdrawn;
-                let failed = flight.accounts.iter().filter(|account| ran && !verdict.taken.contains(account));
+                let untaken = flight.accounts.iter().filter(|account| !verdict.taken.contains(account));
+                let alone = verdict.failed.iter().filter_map(|(place, _)| flight.accounts.get(*place));
                 let until = head.block.number.saturating_add(COOLDOWN);
+                let failed = untaken.chain(alone).filter(|_| ran);
                 self.cooling.extend(failed.map(|account| (*account, until)));
                 self.flight = None;
                 out.push(Effect::Book {
@@ -77,7 +79,7 @@ impl<P: Protocol> Keeper<P> {
         self.flight = Some(Flight {
             intent,
             nonce,
-            accounts: submission.plans.iter().map(|plan| plan.proposal.draft.account).collect(),
+            accounts: submission.places(),
             promised: submission.gross,
             late_at: None,
             attempts: vec![attempt],

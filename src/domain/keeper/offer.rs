@@ -2,7 +2,7 @@
 //! another and packed, and the best goes out.
 
 use super::weigh::{propose, weigh};
-use super::{Effect, Halt, Keeper, Phase};
+use super::{COOLDOWN, Effect, Halt, Keeper, Phase};
 use crate::domain::chain::Head;
 use crate::domain::cost::next_base_fee;
 use crate::domain::pack::{self, Step};
@@ -39,9 +39,17 @@ impl<P: Protocol> Keeper<P> {
             Phase::Trying(proposals) => {
                 let base_fee = next_base_fee(&head);
                 for (proposal, trial) in proposals.into_iter().zip(trials) {
+                    let is_simple = proposal.draft.calls().count() == 1;
                     match weigh(proposal, trial, terms, base_fee) {
                         Ok(plan) => self.report.plans.push(plan),
-                        Err(skip) => self.report.skips.push(*skip),
+                        Err(skip) => {
+                            if !is_simple {
+                                // The next head tries it with one call.
+                                let until = head.block.number.saturating_add(COOLDOWN);
+                                self.simple.insert(skip.account, until);
+                            }
+                            self.report.skips.push(*skip);
+                        }
                     }
                 }
                 self.report.plans.sort_by_key(|plan| std::cmp::Reverse(plan.net));

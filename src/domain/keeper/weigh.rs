@@ -6,7 +6,7 @@ use crate::domain::chain::Head;
 use crate::domain::cost::{fees, next_base_fee};
 use crate::domain::executor::{Order, call_data};
 use crate::domain::plan::{Draft, Loan, Plan, Proposal, Reason, Skip, Trial, least_profit};
-use crate::domain::units::{FeePerGas, Gas, Net, Overflow, Wei};
+use crate::domain::units::{Bps, FeePerGas, Gas, Net, Overflow, Round, Wei};
 
 /// Blocks a call may wait before the executor refuses to run it.
 const DEADLINE: u64 = 25;
@@ -22,11 +22,24 @@ pub fn propose(draft: Draft, terms: &Terms, head: &Head) -> Result<Proposal, Ove
     let floor = draft.gas.cost(next_base_fee(head));
     let min_profit = least_profit(draft.gross, terms.slippage, floor)?;
     let orders = orders(&draft, terms, deadline, |loan| {
-        let floor = loan.gas.cost(next_base_fee(head));
-        Ok((least_profit(loan.gross, terms.slippage, floor)?, Gas(loan.gas.0.saturating_mul(UNTRIED))))
+        let least = least_of(loan, &draft, terms.slippage, next_base_fee(head))?;
+        Ok((least, Gas(loan.gas.0.saturating_mul(UNTRIED))))
     })?;
     let data = call_data(orders, terms.venue.wrapped_native, min_profit);
     Ok(Proposal { draft, at: head.block, to: terms.executor, data, min_profit, deadline })
+}
+
+/// Least profit of one loan. Of several, each may fall short by what all together may: one that only opens more for
+/// another is not to fail for a trifle.
+///
+/// # Errors
+/// As for `least_profit`.
+pub fn least_of(loan: &Loan, draft: &Draft, slippage: Bps, base_fee: FeePerGas) -> Result<Wei, Overflow> {
+    if draft.loans.len() == 1 {
+        return least_profit(loan.gross, slippage, loan.gas.cost(base_fee));
+    }
+    let given = draft.gross.times(slippage, Round::Up)?;
+    Ok(loan.gross.minus(given).unwrap_or(Wei::ZERO))
 }
 
 /// The plans of the executor that a draft comes to, one a loan, each with its least profit and the gas it may use.
@@ -68,7 +81,11 @@ pub fn weigh(
     let estimated = Net::of(draft.gross, draft.gas.cost(base_fee));
     let skip = |reason: Reason, net: Net| Box::new(Skip::of(draft, reason, Some(net)));
     let (gross, gas) = match trial {
-        Trial::Profit { gross, gas } => (gross, gas),
+        Trial::Profit { done, .. } if done < draft.loans.len() => {
+            let why = "a loan of several fails alone".to_owned();
+            return Err(skip(Reason::Simulation(why), estimated));
+        }
+        Trial::Profit { gross, gas, .. } => (gross, gas),
         Trial::Refused { why } => return Err(skip(Reason::Simulation(why), estimated)),
     };
     let net = Net::of(gross, gas.cost(base_fee));

@@ -109,19 +109,37 @@ impl Knowledge {
         self.ask(known, Question::Holds { token, holder })
     }
 
-    /// From now on, and until that is walked back, these swaps have been made too. Answers what had been before.
-    pub fn walk(&mut self, swaps: &[Swap]) -> Walked {
+    /// From now on, and until that is walked back, these swaps have been made too. Answers what had been before; `No` where
+    /// a pool refuses one, and nothing has been made then.
+    pub fn walk(&mut self, swaps: &[Swap]) -> Known<Walked> {
         let before = Walked(self.moved.clone());
         for swap in swaps {
             let exact = if swap.buys { Exact::Out(swap.taken.0) } else { Exact::In(swap.given.0) };
-            if let Known::Yes(pool) = self.find(Pair::of(swap.sold, swap.bought), swap.pool)
-                && let Known::Yes(made) =
-                    self.swap((swap.pool, pool), (swap.sold, swap.bought), exact, &mut vec![])
-            {
-                self.moved.insert(pool, made.stand);
+            let mut missing = Vec::new();
+            let made = match self.find(Pair::of(swap.sold, swap.bought), swap.pool) {
+                Known::Yes(pool) => self
+                    .swap((swap.pool, pool), (swap.sold, swap.bought), exact, &mut missing)
+                    .map(|made| (pool, made.stand)),
+                Known::No => Known::No,
+                Known::NotYet => Known::NotYet,
+            };
+            self.missing.extend(missing);
+            match made {
+                Known::Yes((pool, stand)) => {
+                    self.moved.insert(pool, stand);
+                }
+                Known::No | Known::NotYet => {
+                    self.moved = before.0;
+                    return made.map(|_| Walked::default());
+                }
             }
         }
-        before
+        Known::Yes(before)
+    }
+
+    /// A swap that has been made went through this pool.
+    pub fn is_walked(&self, pool: Address) -> bool {
+        self.moved.contains_key(&pool)
     }
 
     pub fn walk_back(&mut self, before: Walked) {
@@ -259,6 +277,7 @@ impl Knowledge {
 }
 
 /// Swaps that have been made.
+#[derive(Default)]
 pub struct Walked(BTreeMap<Address, Stand>);
 
 /// Where a pool stands.

@@ -29,19 +29,20 @@ pub(super) fn borrowed(calls: &[Liquidation]) -> Result<Amount, Overflow> {
 /// A loan there is, and its premium.
 pub(super) type Terms = (Funding, Amount);
 
-/// The loans of `amount` for these calls, which are of one debt, that may be the best: the protocol's own where it lends as
+/// The loans of `amount` for these calls, which are of one debt and behind `before`, that may be the best: the protocol's own where it lends as
 /// much, else pools'. A pool that lends is locked: those that the swaps may want come along with the cheapest other one
 /// where they cost less.
 pub(super) fn loans<P: Protocol>(
     scope: &Scope<'_, P>,
+    before: &[Liquidation],
     calls: &[Liquidation],
     debt: Address,
     amount: Amount,
     knowledge: &mut Knowledge,
 ) -> Known<Vec<Terms>> {
     if let Some(terms) = scope.protocol.flash(debt, amount) {
-        // What is lent cannot be seized at the same time.
-        let same = calls.iter().filter(|call| call.collateral_asset == debt);
+        // What is lent cannot be seized at the same time, and what was seized before is gone.
+        let same = before.iter().chain(calls).filter(|call| call.collateral_asset == debt);
         let needed = same.map(|call| call.outcome.seized).try_fold(amount, Amount::plus);
         if needed.is_ok_and(|needed| terms.available >= needed) {
             return Known::Yes(vec![(Funding::Lender(terms.lender), terms.premium)]);
@@ -55,8 +56,8 @@ pub(super) fn loans<P: Protocol>(
     for partner in scope.partners.iter().copied().filter(|partner| *partner != debt) {
         for tier in TIERS {
             let pool = match knowledge.pool(Pair::of(debt, partner), tier) {
-                Known::Yes(pool) => pool,
-                Known::No => continue,
+                Known::Yes(pool) if !knowledge.is_walked(pool) => pool,
+                Known::Yes(_) | Known::No => continue,
                 Known::NotYet => {
                     waiting = true;
                     continue;

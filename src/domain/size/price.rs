@@ -22,7 +22,7 @@ pub(super) fn draft<P: Protocol>(
 ) -> Known<Result<Draft, Refusal>> {
     let Some(weakest) = pairs.first() else { return Known::No };
     let groups = calls.chunk_by(|one, other| one.debt_asset == other.debt_asset).collect::<Vec<_>>();
-    let all = all(scope, &groups, LOAN_GAS, knowledge);
+    let all = all(scope, &[], &groups, LOAN_GAS, knowledge);
     all.map(|all| {
         Draft::new(weakest.account, weakest.health, all?.0).map_err(|_| Refusal::bare(Reason::Overflow))
     })
@@ -31,9 +31,10 @@ pub(super) fn draft<P: Protocol>(
 /// Loans and what they leave after gas.
 type Sum = (Vec<Loan>, Net);
 
-/// The best loans for all these calls, the first of which takes so much gas by itself.
+/// The best loans for all these calls behind `before`, the first of which takes so much gas by itself.
 fn all<P: Protocol>(
     scope: &Scope<'_, P>,
+    before: &[Liquidation],
     groups: &[&[Liquidation]],
     base: Gas,
     knowledge: &mut Knowledge,
@@ -41,26 +42,39 @@ fn all<P: Protocol>(
     let Some((calls, rest)) = groups.split_first() else {
         return Known::Yes(Ok((vec![], Net::Gain(Wei::ZERO))));
     };
-    let mut loans = match choices(scope, calls, base, knowledge) {
+    let by_now = [before, calls].concat();
+    let mut loans = match choices(scope, before, calls, base, knowledge) {
         Known::Yes(Ok(loans)) => loans,
         other => {
             // What the others need to know is asked at once.
             if matches!(other, Known::NotYet) {
-                let _ = all(scope, rest, NEXT_LOAN_GAS, knowledge);
+                let _ = all(scope, &by_now, rest, NEXT_LOAN_GAS, knowledge);
             }
             return other.map(|refused| refused.map(|_| (vec![], Net::Gain(Wei::ZERO))));
         }
     };
     let net = |loan: &Loan| Net::of(loan.gross, loan.gas.cost(scope.base_fee));
     loans.sort_by_key(|loan| Reverse(net(loan)));
-    loans.truncate(if rest.is_empty() { 1 } else { MOST_CHOICES });
+    // What comes behind several more is not looked at in every combination.
+    loans.truncate(match rest.len() {
+        0 => 1,
+        1 => MOST_CHOICES,
+        _ => 2,
+    });
     let mut best: Option<Sum> = None;
     let mut refusal: Option<Refusal> = None;
     let mut is_waiting = false;
     for loan in loans {
-        let before = knowledge.walk(&loan.swaps);
-        let behind = all(scope, rest, NEXT_LOAN_GAS, knowledge);
-        knowledge.walk_back(before);
+        let walked = match knowledge.walk(&loan.swaps) {
+            Known::Yes(walked) => walked,
+            Known::No => continue,
+            Known::NotYet => {
+                is_waiting = true;
+                continue;
+            }
+        };
+        let behind = all(scope, &by_now, rest, NEXT_LOAN_GAS, knowledge);
+        knowledge.walk_back(walked);
         match behind {
             Known::Yes(Ok((behind, more))) => {
                 let Ok(sum) = net(&loan).plus(more) else { continue };
@@ -79,6 +93,7 @@ fn all<P: Protocol>(
 /// Every loan that may be the best for calls of one debt: each there is, with each way to repay it.
 fn choices<P: Protocol>(
     scope: &Scope<'_, P>,
+    before: &[Liquidation],
     calls: &[Liquidation],
     base: Gas,
     knowledge: &mut Knowledge,
@@ -97,7 +112,7 @@ fn choices<P: Protocol>(
         locked: None,
         swap_cost: SWAP_GAS.cost(scope.base_fee),
     };
-    let loans = match loans(scope, calls, debt, borrowed, knowledge) {
+    let loans = match loans(scope, before, calls, debt, borrowed, knowledge) {
         Known::Yes(loans) => loans,
         Known::No => return refused(Reason::NoFunding),
         Known::NotYet => {

@@ -69,20 +69,38 @@ pub struct Part {
 }
 
 impl Intent {
-    /// All that share the transaction, in the order in which they run: the columns have the first, the detail every one.
+    /// All calls of the transaction, in the order in which they run: the columns have the first, the detail every one.
     /// Never empty.
     pub fn parts(&self) -> Vec<Part> {
-        let listed = self.detail.get("liquidations").and_then(serde_json::Value::as_array);
-        let part = |one: &serde_json::Value| {
-            let address = |key| one.get(key)?.as_str()?.parse().ok();
-            let [account, debt_asset, collateral_asset] =
-                [address("account")?, address("debt_asset")?, address("collateral_asset")?];
-            Some(Part { account, debt_asset, collateral_asset })
-        };
-        let parts = listed.into_iter().flatten().filter_map(part).collect::<Vec<_>>();
+        let parts = self.listed().flat_map(|one| {
+            let legs = one.get("legs").and_then(serde_json::Value::as_array);
+            // One call was written without a list of legs once.
+            let legs = legs.map_or(std::slice::from_ref(one), Vec::as_slice);
+            legs.iter().filter_map(|leg| {
+                let account = address(one, "account")?;
+                let [debt_asset, collateral_asset] =
+                    [address(leg, "debt_asset")?, address(leg, "collateral_asset")?];
+                Some(Part { account, debt_asset, collateral_asset })
+            })
+        });
+        let parts = parts.collect::<Vec<_>>();
         let Self { account, debt_asset, collateral_asset, .. } = *self;
         if parts.is_empty() { vec![Part { account, debt_asset, collateral_asset }] } else { parts }
     }
+
+    /// Whose loan is at each place of the transaction. An account may have several. Never empty.
+    pub fn places(&self) -> Vec<Address> {
+        let places = self.listed().filter_map(|one| address(one, "account")).collect::<Vec<_>>();
+        if places.is_empty() { vec![self.account] } else { places }
+    }
+
+    fn listed(&self) -> impl Iterator<Item = &serde_json::Value> {
+        self.detail.get("liquidations").and_then(serde_json::Value::as_array).into_iter().flatten()
+    }
+}
+
+fn address(value: &serde_json::Value, key: &str) -> Option<Address> {
+    value.get(key)?.as_str()?.parse().ok()
 }
 
 /// Signed bytes that are on the disk: the only thing that may be sent. Sending them twice is harmless, one

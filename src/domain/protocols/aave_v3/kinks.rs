@@ -48,10 +48,15 @@ impl Pair<'_> {
         let factor = self.health.factor.0;
         let by_health =
             is_near(factor, HealthFactor::ONE.0, HEADROOM) || is_near(factor, FULL_CLOSE, HEADROOM);
-        if by_health || self.judged.rules.close_factor == CloseFactor::PerReserve {
+        let takes_all = factor < FULL_CLOSE || self.judged.rules.close_factor == CloseFactor::PerReserve;
+        if by_health || takes_all {
             return Ok(by_health);
         }
         let (sides, headroom) = (self.sides()?, part(SMALL_POSITION)?);
+        let small = math::sub(SMALL_POSITION, headroom)?;
+        if sides.iter().any(|side| *side <= small) {
+            return Ok(false);
+        }
         let half = self.health.debt.0.wrapping_shr(1);
         let [_, owed] = sides;
         Ok(sides.into_iter().any(|side| is_near(side, SMALL_POSITION, headroom))
