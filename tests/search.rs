@@ -126,7 +126,7 @@ fn asked(name: &str, usual: u64) -> u64 {
 
 #[test]
 fn no_plan_is_far_below_the_best_of_a_coarse_brute_force() {
-    check(24, Extent { single: 64, first: 10, second: 4, finalists: 1 });
+    check(16, Extent { single: 64, first: 10, second: 4, finalists: 1 });
 }
 
 /// 1,000 amounts of one call; of two, 100 of the first and 10 of the second.

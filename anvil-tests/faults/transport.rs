@@ -1,6 +1,7 @@
 //! The way to the node breaks, mends, lies still or lacks a part: the keeper follows the chain all the same, and
 //! what it knows afterwards is what the contract says.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use alloy::{
@@ -193,6 +194,18 @@ async fn after_a_gap_too_long_to_link_everything_is_read_again() -> Result<()> {
     Ok(())
 }
 
+/// Accounts that are taken with several loans: their plans name several debts.
+fn with_several_loans(stdout: &str) -> Result<BTreeSet<String>> {
+    let scan: Value = serde_json::from_str(stdout)?;
+    let several = scan["opportunities"].as_array().into_iter().flatten().filter(|plan| {
+        let legs = plan["legs"].as_array().cloned().unwrap_or_default();
+        legs.windows(2).any(|legs| legs[0]["debt_asset"] != legs[1]["debt_asset"])
+    });
+    Ok(several.filter_map(|plan| plan["account"].as_str().map(str::to_owned)).collect())
+}
+
+/// The same to the byte, but for accounts that are taken with several loans: each may fail alone, which such a node cannot
+/// show, so that there they are taken with one.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_block_simulation_the_same_opportunities_are_found() -> Result<()> {
     let stand = Stand::new().await?;
@@ -203,8 +216,19 @@ async fn without_block_simulation_the_same_opportunities_are_found() -> Result<(
     let ended = stand.run(&["scan", "--json"])?;
     assert!(ended.stderr.contains("no eth_simulateV1"), "{}", ended.stderr);
     let estimated = ended.expect_ok()?;
-    assert_eq!(found(&exact)?, found(&estimated)?);
-    assert!(!found(&exact)?.is_empty());
+    let several = with_several_loans(&exact)?;
+    let (exact, fewer) = (found(&exact)?, with_several_loans(&estimated)?);
+    let estimated = found(&estimated)?;
+    let accounts =
+        |rows: &[(String, String, String)]| rows.iter().map(|row| row.0.clone()).collect::<Vec<_>>();
+    assert_eq!(accounts(&exact), accounts(&estimated));
+    assert!(!several.is_empty() && fewer.is_empty(), "{several:?} {fewer:?}");
+    let of_one = |rows: Vec<(String, String, String)>| {
+        rows.into_iter().filter(|row| !several.contains(&row.0)).collect::<Vec<_>>()
+    };
+    let (exact, estimated) = (of_one(exact), of_one(estimated));
+    assert_eq!(exact, estimated);
+    assert!(!exact.is_empty());
     assert!(!stand.proxy.calls("eth_estimateGas").is_empty());
     Ok(())
 }

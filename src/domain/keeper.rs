@@ -16,7 +16,7 @@ pub use weigh::{least_of, orders, propose, weigh};
 use super::chain::{Answer, BlockRef, Head, Log};
 use super::cost::next_base_fee;
 use super::lane::Flight;
-use super::plan::{Call, Plan, Proposal, Reason, Skip, Submission};
+use super::plan::{Call, Draft, Plan, Proposal, Reason, Skip, Submission};
 use super::prices::Moment;
 use super::protocol::{Opportunity, Protocol};
 use super::route::{Knowledge, Known, Question};
@@ -37,15 +37,22 @@ const COOLDOWN: u64 = 10;
 enum Phase {
     Idle,
     Settling,
-    Searching {
-        opportunities: Vec<Vec<Opportunity>>,
-        asked: Vec<Question>,
-    },
+    Searching(Searching),
     Trying(Vec<Proposal>),
     /// Several plans one after another, as they would run in one transaction.
     Rehearsing(Vec<Plan>),
     /// The transaction of several plans as a whole.
     Proving(Vec<Plan>, Call),
+}
+
+/// What the search has come to so far. What it knows of an account only grows: one that is done with stays so.
+#[derive(Default)]
+struct Searching {
+    /// Accounts that wait for answers, each with its pairs.
+    waiting: Vec<Vec<Opportunity>>,
+    asked: Vec<Question>,
+    drafts: Vec<Draft>,
+    refused: Vec<(Opportunity, Refusal)>,
 }
 
 /// The keeper of one market.
@@ -206,8 +213,8 @@ impl<P: Protocol> Keeper<P> {
                 }
                 self.settle_more(out)
             }
-            Phase::Searching { asked, .. } => {
-                self.knowledge.learn(asked, answers);
+            Phase::Searching(searching) => {
+                self.knowledge.learn(&searching.asked, answers);
                 self.search_more(out)
             }
             Phase::Idle | Phase::Trying(_) | Phase::Rehearsing(_) | Phase::Proving(..) => Err(Halt::Unasked),
@@ -239,13 +246,14 @@ impl<P: Protocol> Keeper<P> {
                 }
             }
         }
-        self.phase = Phase::Searching { opportunities: found, asked: vec![] };
+        self.phase = Phase::Searching(Searching { waiting: found, ..Searching::default() });
     }
 
     /// Sizes every opportunity as far as what is known allows; asks for the rest.
     fn search_more(&mut self, out: &mut Vec<Effect>) -> Result<(), Halt> {
         let head = self.head.ok_or(Halt::Unasked)?;
-        let (Some(terms), Phase::Searching { opportunities, .. }) = (&self.terms, &self.phase) else {
+        let phase = std::mem::replace(&mut self.phase, Phase::Idle);
+        let (Some(terms), Phase::Searching(mut searching)) = (&self.terms, phase) else {
             self.finish(out);
             return Ok(());
         };
@@ -261,34 +269,31 @@ impl<P: Protocol> Keeper<P> {
             gas_limit: terms.fees.gas_limit,
         };
         let simple = Scope { most_calls: 1, most_loans: 1, ..scope };
-        let mut drafts = Vec::new();
-        let mut refused = Vec::new();
-        let mut unanswered = Vec::new();
-        for pairs in opportunities {
+        for pairs in std::mem::take(&mut searching.waiting) {
             let Some(pair) = pairs.first() else { continue };
             let scope = if self.simple.contains_key(&pair.account) { &simple } else { &scope };
-            match best(scope, pairs, &mut self.knowledge) {
-                Known::Yes(Ok(draft)) => drafts.push(draft),
-                Known::Yes(Err(refusal)) => refused.push(refusal),
-                Known::NotYet => unanswered.push((pair.clone(), Refusal::bare(Reason::Questions))),
+            match best(scope, &pairs, &mut self.knowledge) {
+                Known::Yes(Ok(draft)) => searching.drafts.push(draft),
+                Known::Yes(Err(refusal)) => searching.refused.push(refusal),
+                Known::NotYet => searching.waiting.push(pairs),
                 Known::No => {}
             }
         }
         let missing = self.knowledge.missing();
-        if self.rounds >= MOST_ROUNDS {
-            // One account must not keep the others waiting.
-            refused.extend(unanswered);
-        } else if !missing.is_empty() {
+        if !missing.is_empty() && self.rounds < MOST_ROUNDS {
             let reads = missing.iter().map(|question| question.read(&terms.venue)).collect();
-            if let Phase::Searching { asked, .. } = &mut self.phase {
-                *asked = missing;
-            }
+            searching.asked = missing;
+            self.phase = Phase::Searching(searching);
             self.count_round(head)?;
             out.push(Effect::Read { at: head.block, reads });
             return Ok(());
         }
-        self.report.skips.extend(refused.into_iter().map(|(pair, refusal)| refusal.skip(&pair)));
-        self.propose(drafts, out);
+        // One account must not keep the others waiting.
+        let unanswered = searching.waiting.into_iter().filter_map(|pairs| pairs.into_iter().next());
+        let unanswered = unanswered.map(|pair| (pair, Refusal::bare(Reason::Questions)));
+        let refused = searching.refused.into_iter().chain(unanswered);
+        self.report.skips.extend(refused.map(|(pair, refusal)| refusal.skip(&pair)));
+        self.propose(searching.drafts, out);
         Ok(())
     }
 }

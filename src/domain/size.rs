@@ -115,6 +115,10 @@ pub fn best<P: Protocol>(
             }
         }
     }
+    // Several calls go through the same pools: what one by one need is known first.
+    if search.is_waiting {
+        return Known::NotYet;
+    }
     let double = if search.may_pay_twice(&singles) { search.double(&singles) } else { None };
     let mut best = singles.into_iter().max_by_key(|found| scope.net(&found.draft));
     if let Some(double) = double
@@ -238,8 +242,7 @@ impl<P: Protocol> Search<'_, '_, P> {
     fn may_pay_twice(&self, singles: &[Found]) -> bool {
         let sum = singles.iter().map(|found| found.draft.gross).try_fold(Wei::ZERO, Wei::plus);
         let twice = sum.and_then(|sum| sum.plus(sum));
-        let may_pay = self.is_waiting || twice.is_ok_and(|most| most > LOAN_GAS.cost(self.scope.base_fee));
-        self.scope.most_calls > 1 && may_pay
+        self.scope.most_calls > 1 && twice.is_ok_and(|most| most > LOAN_GAS.cost(self.scope.base_fee))
     }
 
     /// The best of two calls, where there is one.
