@@ -139,6 +139,8 @@ async fn watch(
     let began = Instant::now();
     let mut last = Instant::now();
     loop {
+        // Asked before the journal is read: what was won in between is told then.
+        let is_over = last.elapsed() > QUIET && nothing_left(operator, &path)?;
         let entries = match Reader::open(&path)? {
             Some(reader) => reader.history(1_000)?,
             None => vec![],
@@ -162,7 +164,7 @@ async fn watch(
             won.insert(id, one);
             last = Instant::now();
         }
-        if last.elapsed() > QUIET && nothing_left(operator, &path)? {
+        if is_over {
             return Ok(());
         }
         if began.elapsed() > PATIENCE {

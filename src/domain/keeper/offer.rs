@@ -6,7 +6,7 @@ use super::{COOLDOWN, Effect, Halt, Keeper, Phase};
 use crate::domain::chain::Head;
 use crate::domain::cost::next_base_fee;
 use crate::domain::pack::{self, Step};
-use crate::domain::plan::{Call, Draft, Plan, Submission, Trial};
+use crate::domain::plan::{Call, Draft, Plan, Reason, Submission, Trial};
 use crate::domain::protocol::Protocol;
 use crate::domain::units::{Net, Wei};
 
@@ -43,7 +43,7 @@ impl<P: Protocol> Keeper<P> {
                     match weigh(proposal, trial, terms, base_fee) {
                         Ok(plan) => self.report.plans.push(plan),
                         Err(skip) => {
-                            if !is_simple {
+                            if !is_simple && matches!(skip.reason, Reason::Simulation(_) | Reason::GasLimit) {
                                 // The next head tries it with one call.
                                 let until = head.block.number.saturating_add(COOLDOWN);
                                 self.simple.insert(skip.account, until);
