@@ -143,7 +143,6 @@ pub fn best<P: Protocol>(
 }
 
 /// Calls one behind the other, and what they come to.
-#[derive(Clone)]
 struct Found {
     calls: Vec<Taken>,
     draft: Draft,

@@ -30,7 +30,6 @@ pub(super) struct Deal {
 }
 
 /// One way to do it, and the wrapped native coin it leaves.
-#[derive(Clone)]
 pub(super) struct Path {
     pub swaps: Vec<Swap>,
     pub left: Wei,

@@ -12,7 +12,7 @@ use alloy::primitives::{Address, U256};
 pub const GROWTH: Bps = Bps(20);
 
 /// So many loans are weighed.
-const MOST_LOANS: usize = 6;
+const MOST_OFFERS: usize = 6;
 
 /// What must be borrowed for these calls: what they repay, with room for growth where all of a debt is closed.
 pub(super) fn borrowed(calls: &[Liquidation]) -> Result<Amount, Overflow> {
@@ -79,7 +79,7 @@ pub(super) fn loans<P: Protocol>(
     }
     found.sort_by_key(|(fee, is_on_route, _)| (*fee, *is_on_route));
     let others = found.iter().position(|(_, is_on_route, _)| !is_on_route);
-    found.truncate(others.map_or(found.len(), |place| place.saturating_add(1)).min(MOST_LOANS));
+    found.truncate(others.map_or(found.len(), |place| place.saturating_add(1)).min(MOST_OFFERS));
     if found.is_empty() {
         Known::No
     } else {
