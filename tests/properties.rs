@@ -2,7 +2,7 @@
 
 pub mod dice;
 mod liquidations;
-mod pools;
+pub mod pools;
 mod routes;
 
 use alloy::primitives::{B256, U256, U512};

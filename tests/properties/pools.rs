@@ -29,15 +29,22 @@ fn pool(dice: &mut Dice) -> v3::Pool {
             pool.liquidity += liquidity.unsigned_abs();
         }
     }
-    pool.nets.retain(|_, net| *net != 0);
-    let word = pool.word(middle);
-    pool.words = (word - REACH..=word + REACH).map(|word| (word, U256::ZERO)).collect();
-    for tick in pool.nets.keys() {
-        let place = tick / spacing;
-        let bit = place.rem_euclid(256) as usize;
-        pool.words.entry(pool.word(*tick)).and_modify(|bits| *bits |= U256::ONE << bit);
-    }
+    read_around(&mut pool, REACH);
     pool
+}
+
+/// Reads the bitmap of its positions, so many words on either side of the price.
+pub fn read_around(pool: &mut v3::Pool, reach: i16) {
+    pool.nets.retain(|_, net| *net != 0);
+    let word = pool.word(pool.tick);
+    pool.words = (word - reach..=word + reach).map(|word| (word, U256::ZERO)).collect();
+    for tick in pool.nets.keys() {
+        let place = tick / pool.spacing;
+        let bit = place.rem_euclid(256) as usize;
+        let bits = U256::ONE << bit;
+        let word = pool.word(*tick);
+        pool.words.entry(word).and_modify(|known| *known |= bits);
+    }
 }
 
 fn given(dice: &mut Dice) -> Given {

@@ -3,6 +3,7 @@
 use super::venue::{Listed, Pools};
 use crate::aave::world::{NOW, RELEASES, asset, hold, list, market, terms};
 use crate::properties::dice::Dice;
+use crate::properties::pools::read_around;
 use alloy::primitives::{Address, U256, uint};
 use backstop::domain::amm::{tick, v3};
 use backstop::domain::prices::Moment;
@@ -205,14 +206,7 @@ fn pool(dice: &mut Dice, prices: [f64; 2], fee: u32, spacing: i32) -> (v3::Pool,
         let to = from + spacing + dice.below(2_400) as i32;
         add(from, to, whole * spread(dice, 0.1, 30.0));
     }
-    pool.nets.retain(|_, net| *net != 0);
-    let word = pool.word(middle);
-    pool.words = (word - REACH..=word + REACH).map(|word| (word, U256::ZERO)).collect();
-    for tick in pool.nets.keys() {
-        let place = tick / spacing;
-        let bit = place.rem_euclid(256) as usize;
-        *pool.words.entry(pool.word(*tick)).or_default() |= U256::ONE << bit;
-    }
+    read_around(&mut pool, REACH);
     (pool, [U256::from(depth / prices[0]), U256::from(depth / prices[1])])
 }
 
