@@ -41,6 +41,11 @@ interface IFlashPool {
     function flash(address recipient, uint256 amount0, uint256 amount1, bytes calldata data) external;
 }
 
+/// A lending pool's own token of what was supplied, as aTokens are.
+interface IShares {
+    function UNDERLYING_ASSET_ADDRESS() external view returns (address);
+}
+
 /// Answers of `transfer` and `approve` are left out on purpose: they are judged by hand, see `_accepted`.
 interface IToken {
     function balanceOf(address account) external view returns (uint256);
@@ -49,7 +54,7 @@ interface IToken {
     function approve(address spender, uint256 amount) external;
 }
 
-/// @title Liquidates with borrowed money and keeps nothing.
+/// @title Liquidates with borrowed money and keeps nothing, but for a purse that its owner may fill.
 /// @notice Storage is fixed, so that a dry run can put this code and its lists at any address by state override:
 /// slot 0 `roles`, slot 1 `owner`, slot 2 `pendingOwner`, slot 3 `receiver`. There are no immutables: the code at every
 /// deployment is the same and has one hash.
@@ -68,8 +73,9 @@ contract Executor {
     struct Leg { address lender; address collateral; address debt; address borrower; uint256 repay; Swap[] swaps; }
 
     /// @param funding 0: `flashLoanSimple` of the lender `source`. 1: `flash` of the pool that the factory `source` knows
-    /// for (flash token, `pairToken`, `pairFee`).
-    /// @param amount What is borrowed of the flash token, which is the debt token of every leg.
+    /// for (flash token, `pairToken`, `pairFee`). 2: no loan. The one leg, without swaps, is paid from the purse of its debt and takes the
+    /// lender's own token of the collateral, which is `profitToken`: for reserves that have nothing left to pay out.
+    /// @param amount What is borrowed of the flash token, or taken from the purse at most: of the debt token of every leg.
     /// @param minProfit Least gain of `profitToken`, else the whole run is undone.
     /// @param deadline Last block number in which the plan may run.
     struct Plan { uint8 funding; address source; uint256 amount; address pairToken; uint24 pairFee; address profitToken; uint256 minProfit; uint256 deadline; Leg[] legs; }
@@ -83,7 +89,7 @@ contract Executor {
     event OwnershipTransferred(address indexed previousOwner, address indexed owner);
     event Salvaged(address indexed token, uint256 amount);
 
-    /// `account` lacks the role `bit` (76: any router).
+    /// `account` lacks the role `bit` (76: any router; 160: any token).
     error NotListed(address account, uint256 bit);
     error NotOwner(address account);
     error NotPendingOwner(address account);
@@ -91,6 +97,10 @@ contract Executor {
     /// The address may not carry these bits: unknown bit, two bits, the receiver, or this contract.
     error BadRole(address account, uint256 bits);
     error LengthsDiffer(uint256 one, uint256 other);
+    /// A purse pays for one call without swaps.
+    error NotOneCall(uint256 legs);
+    /// What a purse is to buy is not the lender's token of the collateral.
+    error NotShares(address token, address collateral);
     error Reentered();
     error Expired(uint256 blockNumber, uint256 deadline);
     error NoLegs();
@@ -126,11 +136,15 @@ contract Executor {
     uint256 private constant FACTORY = 16;
     uint256 private constant TOKEN = 32;
     uint256 private constant ROUTER_PAIRS = 64;
-    uint256 private constant ALL_ROLES = 127;
+    /// A token of which the owner has put some in, to be spent by plans that are paid from the purse, and by nothing else.
+    uint256 private constant PURSE = 128;
+    uint256 private constant ALL_ROLES = 255;
+    uint256 private constant ANY_TOKEN = TOKEN | PURSE;
     uint256 private constant ANY_ROUTER = ROUTER_V1 | ROUTER_V2 | ROUTER_PAIRS;
 
     uint8 private constant FUNDING_LENDER = 0;
     uint8 private constant FUNDING_POOL = 1;
+    uint8 private constant FUNDING_PURSE = 2;
 
     /// What rebasing tokens lose by rounding: at most this much may be missing of a balance found before the run, or stay
     /// behind after it.
@@ -141,7 +155,7 @@ contract Executor {
     uint256 private constant MARKS = 1 << 160;
 
     /// @notice Who may do what, or be called for what: one bit each (T8). OPERATOR 1, LENDER 2, ROUTER_V1 4, ROUTER_V2 8, FACTORY 16, TOKEN 32,
-    /// ROUTER_PAIRS 64.
+    /// ROUTER_PAIRS 64, PURSE 128.
     mapping(address account => uint256 bits) public roles;
     /// @notice Keeps the lists. Meant to be a cold key (T12).
     address public owner;
@@ -181,7 +195,8 @@ contract Executor {
         if (plan.legs.length == 0) revert NoLegs();
 
         address[] memory tokens = _touch(plan);
-        _borrow(plan, plan.legs[0].debt);
+        if (plan.funding == FUNDING_PURSE) _spend(plan);
+        else _borrow(plan, plan.legs[0].debt);
 
         address to = receiver;
         profit = _sweep(tokens[0], to);
@@ -298,7 +313,7 @@ contract Executor {
             mark := tload(slot)
         }
         if (mark != 0) return count;
-        _need(token, TOKEN);
+        _need(token, ANY_TOKEN);
         mark = _balance(token) + 1;
         assembly ("memory-safe") {
             tstore(slot, mark)
@@ -330,10 +345,39 @@ contract Executor {
         if (_expectedCaller != address(0)) revert CallbackMissing();
     }
 
+    /// Pays one call from the purse, of which `amount` counts as this run's own meanwhile (T1). It takes the lender's own token of the
+    /// collateral and nothing else, so that no operator can turn the purse into what the owner has not listed (T12).
+    function _spend(Plan calldata plan) private {
+        Leg calldata leg = plan.legs[0];
+        if (plan.legs.length != 1 || leg.swaps.length != 0) revert NotOneCall(plan.legs.length);
+        if (plan.minProfit == 0) revert NoLimit();
+        address debt = leg.debt;
+        address shares = plan.profitToken;
+        _need(debt, PURSE);
+        if (shares == debt || _read(shares, abi.encodeCall(IShares.UNDERLYING_ASSET_ADDRESS, ())) != uint160(leg.collateral)) {
+            revert NotShares(shares, leg.collateral);
+        }
+        uint256 before = _balance(debt);
+        if (plan.amount > before) revert NotHeld(debt, plan.amount, before);
+        _remark(debt, before - plan.amount);
+        _liquidate(leg, debt, shares);
+        uint256 left = _balance(debt);
+        if (left < before - plan.amount) revert DonationSpent(debt, before - plan.amount, left);
+        _remark(debt, left);
+    }
+
+    /// From here on so much of a touched token was here before.
+    function _remark(address token, uint256 before) private {
+        uint256 slot = MARKS + uint160(token);
+        assembly ("memory-safe") {
+            tstore(slot, add(before, 1))
+        }
+    }
+
     /// The listed factory says which pool is real; nothing is computed from what the caller sent (T3, T8).
     function _findPool(Plan calldata plan, address flashToken) private view returns (address pool) {
         _need(plan.source, FACTORY);
-        _need(plan.pairToken, TOKEN);
+        _need(plan.pairToken, ANY_TOKEN);
         pool = address(uint160(_read(plan.source, abi.encodeCall(IFactory.getPool, (flashToken, plan.pairToken, plan.pairFee)))));
         if (pool == address(0)) revert NoPool(flashToken, plan.pairToken, plan.pairFee);
     }
@@ -356,7 +400,7 @@ contract Executor {
     function _work(Plan calldata plan, address flashToken, uint256 owed) private {
         for (uint256 i = 0; i < plan.legs.length; ++i) {
             Leg calldata leg = plan.legs[i];
-            _liquidate(leg, flashToken);
+            _liquidate(leg, flashToken, leg.collateral);
             for (uint256 j = 0; j < leg.swaps.length; ++j) _swap(leg.swaps[j], flashToken, owed);
         }
         uint256 held = _held(flashToken);
@@ -365,28 +409,28 @@ contract Executor {
 
     /// One `liquidationCall` through the typed path (T4), under an exact approval that is closed again (T5). What was
     /// repaid and seized is read from balances (T1); where collateral and debt are one token the two cannot be told apart
-    /// by balance, and the repaid part is what was used of the approval.
-    function _liquidate(Leg calldata leg, address debt) private {
+    /// by balance, and the repaid part is what was used of the approval. `taken` is the collateral, or the lender's own token of it.
+    function _liquidate(Leg calldata leg, address debt, address taken) private {
         address lender = leg.lender;
         address collateral = leg.collateral;
         _need(lender, LENDER);
 
         uint256 debtBefore = _held(debt);
-        uint256 collateralBefore = collateral == debt ? debtBefore : _held(collateral);
+        uint256 takenBefore = taken == debt ? debtBefore : _held(taken);
         uint256 approved = _min(leg.repay, debtBefore);
         _approve(debt, lender, approved);
-        _call(lender, abi.encodeCall(ILender.liquidationCall, (collateral, debt, leg.borrower, leg.repay, false)));
+        _call(lender, abi.encodeCall(ILender.liquidationCall, (collateral, debt, leg.borrower, leg.repay, taken != collateral)));
         uint256 unused = _close(debt, lender);
 
         uint256 debtAfter = _held(debt);
         uint256 repaid;
         uint256 seized;
-        if (collateral == debt) {
+        if (taken == debt) {
             repaid = _minus(approved, unused);
-            seized = _minus(debtAfter + repaid, collateralBefore);
+            seized = _minus(debtAfter + repaid, takenBefore);
         } else {
             repaid = _minus(debtBefore, debtAfter);
-            seized = _minus(_held(collateral), collateralBefore);
+            seized = _minus(_held(taken), takenBefore);
         }
         emit Liquidated(leg.borrower, collateral, debt, repaid, seized);
     }
@@ -473,9 +517,9 @@ contract Executor {
         if (kind == 0) revert NotListed(router, ANY_ROUTER);
     }
 
-    /// Sends the whole balance on (T9), old and new, and forgets the mark. Answers what the run gained. A run that ate
-    /// into what was here before is undone: a donation must not save it (T1). So is one whose token says it sent the
-    /// money and kept it.
+    /// Sends the whole balance on (T9), old and new, and forgets the mark; of a purse only what is new. Answers what the run gained. A
+    /// run that ate into what was here before is undone: a donation must not save it (T1). So is one whose token says it
+    /// sent the money and kept it.
     function _sweep(address token, address to) private returns (uint256 gain) {
         uint256 slot = MARKS + uint160(token);
         uint256 before;
@@ -485,11 +529,12 @@ contract Executor {
         }
         uint256 balance = _balance(token);
         if (before > balance && before - balance > DUST) revert DonationSpent(token, before, balance);
-        if (balance != 0) {
-            _send(token, to, balance);
-            if (_balance(token) > DUST) revert TokenRefused(token);
+        gain = _minus(balance, before);
+        uint256 stays = roles[token] == PURSE ? balance - gain : 0;
+        if (balance != stays) {
+            _send(token, to, balance - stays);
+            if (_minus(_balance(token), stays) > DUST) revert TokenRefused(token);
         }
-        return _minus(balance, before);
     }
 
     /// What this run itself holds of a token it touched.

@@ -168,6 +168,36 @@ fn what_is_missing_is_named_with_a_way_to_set_it() {
 }
 
 #[test]
+fn what_may_be_held_is_written_whole_and_each_asset_once() {
+    let held = |lines: &str| with(&format!("[markets.v30.shares]\n{lines}"));
+    let asset = format!("[\"{ACCOUNT}\"]");
+    let whole = format!("collateral = {asset}\ndebt = {asset}\ndiscount_bps = 200\n");
+    for (missing, line) in [("collateral", 0), ("debt", 1), ("discount_bps", 2)] {
+        let rest = whole.lines().enumerate().filter(|(number, _)| *number != line).map(|(_, line)| line);
+        check(
+            held(&rest.collect::<Vec<_>>().join("\n")),
+            &format!("backstop.toml:6: markets.v30.shares.{missing}: missing: "),
+        );
+    }
+    let with_collateral = |value: &str| held(&whole.replacen(&asset, value, 1));
+    check(with_collateral("[1]"), "backstop.toml:7: markets.v30.shares.collateral: is an array; write text");
+    check(
+        with_collateral("[\"WETH\"]"),
+        "markets.v30.shares.collateral: \"WETH\" is not an address: write 0x and 40 hex digits",
+    );
+    check(
+        with_collateral(&format!("\"{ACCOUNT}, {ACCOUNT}\"")),
+        &format!("markets.v30.shares.collateral: names {ACCOUNT} twice"),
+    );
+    check(with_collateral("[]"), "backstop.toml:7: markets.v30.shares.collateral: missing: ");
+    check(
+        held(&whole.replace("200", "5001")),
+        "markets.v30.shares.discount_bps: 5001 is out of range: 0 to 5000 basis points",
+    );
+    check(rpc("poll = [\"2s\"]"), "backstop.toml:3: rpc.poll: is an array; write text in quotes");
+}
+
+#[test]
 fn a_market_that_is_not_defined_lists_those_that_are() {
     let line =
         r#"no table [markets.<name>] for "v31", and `backstop markets` lists no such market; defined: v30"#;

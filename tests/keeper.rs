@@ -9,7 +9,7 @@ use backstop::domain::prices::{Moment, Prices};
 use backstop::domain::protocol::{
     FlashTerms, Health, Opportunity, Outcome, Protocol, Revert, Settled, Step, Undecodable, Unknown,
 };
-use backstop::domain::units::{Amount, FeePerGas, Gas};
+use backstop::domain::units::{Amount, FeePerGas, Gas, Round};
 
 /// Counts what was marked, one log a unit, everything a thousand.
 #[derive(Default)]
@@ -63,6 +63,23 @@ impl Protocol for Marked {
         _: &Moment<'_>,
     ) -> Result<Result<Outcome, Revert>, Unknown> {
         Err(Unknown::Account(pair.account))
+    }
+    fn outcome_in_shares(
+        &self,
+        pair: &Opportunity,
+        _: Amount,
+        _: &Moment<'_>,
+    ) -> Result<Result<(Address, Outcome), Revert>, Unknown> {
+        Err(Unknown::Account(pair.account))
+    }
+    fn worth(
+        &self,
+        (asset, _): (Address, Amount),
+        _: Address,
+        _: Round,
+        _: &Moment<'_>,
+    ) -> Result<Amount, Unknown> {
+        Err(Unknown::NoPrice(asset))
     }
     fn flash(&self, _: Address, _: Amount) -> Option<FlashTerms> {
         None

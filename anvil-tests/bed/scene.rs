@@ -194,6 +194,17 @@ impl Scene {
             .await
     }
 
+    /// Somebody borrows all that a reserve can pay out, against a mountain of dollars.
+    pub async fn exhaust(&self, market: &str, symbol: &str) -> Result<()> {
+        let whale = super::borrowers::account(market, "whale for", symbol.len() as u64);
+        self.supply(market, whale, "USDC", self.amount("USDC", 100_000_000_000)?).await?;
+        let (_, asset) = self.reserve(market, symbol)?;
+        let owner = self.a_token(market, symbol).await?;
+        let there = self.chain.read(asset, &Erc20::balanceOfCall { owner }).await?;
+        self.borrow(market, whale, symbol, there).await?;
+        Ok(())
+    }
+
     /// `U256::MAX` is the whole balance.
     pub async fn withdraw(
         &self,

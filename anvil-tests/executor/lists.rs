@@ -13,8 +13,9 @@ use super::{
     stage::is_refusal,
 };
 
-const EVERY_ROLE: [u8; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
+const EVERY_ROLE: [u8; 9] = [0, 1, 2, 4, 8, 16, 32, 64, 128];
 const ANY_ROUTER: u8 = 76;
+const ANY_TOKEN: u8 = 160;
 
 /// Each address of a plan in turn loses its role, or has another one instead; then the plan is refused by name.
 #[tokio::test(flavor = "multi_thread")]
@@ -33,9 +34,9 @@ async fn each_kind_of_address_needs_its_own_role() -> Result<()> {
         ("the router with a deadline", &loan, uniswap.router, ANY_ROUTER),
         ("the router without", &flash, uniswap.router02, ANY_ROUTER),
         ("the factory", &flash, uniswap.factory, 16),
-        ("the profit token, here the collateral", &loan, stage.token("WETH")?, 32),
-        ("the debt token", &loan, stage.token("USDC")?, 32),
-        ("the pool's other token", &paired, stage.token("DAI")?, 32),
+        ("the profit token, here the collateral", &loan, stage.token("WETH")?, ANY_TOKEN),
+        ("the debt token", &loan, stage.token("USDC")?, ANY_TOKEN),
+        ("the pool's other token", &paired, stage.token("DAI")?, ANY_TOKEN),
     ];
     for (what, plan, account, bits) in rows {
         let was = stage.fork.chain.read(stage.executor, &Executor::rolesCall { account }).await?;
@@ -57,13 +58,13 @@ type Put = fn(&mut Executor::Plan, Address);
 pub const PLACES: [(&str, u8, Put); 9] = [
     ("source", 2, |plan, address| plan.source = address),
     ("factory", 16, |plan, address| (plan.funding, plan.source) = (1, address)),
-    ("profit token", 32, |plan, address| plan.profitToken = address),
+    ("profit token", ANY_TOKEN, |plan, address| plan.profitToken = address),
     ("lender", 2, |plan, address| plan.legs[0].lender = address),
-    ("collateral", 32, |plan, address| plan.legs[0].collateral = address),
-    ("debt", 32, |plan, address| plan.legs[0].debt = address),
+    ("collateral", ANY_TOKEN, |plan, address| plan.legs[0].collateral = address),
+    ("debt", ANY_TOKEN, |plan, address| plan.legs[0].debt = address),
     ("router", ANY_ROUTER, |plan, address| plan.legs[0].swaps[0].router = address),
-    ("sold", 32, |plan, address| plan.legs[0].swaps[0].tokenIn = address),
-    ("bought", 32, |plan, address| plan.legs[0].swaps[0].tokenOut = address),
+    ("sold", ANY_TOKEN, |plan, address| plan.legs[0].swaps[0].tokenIn = address),
+    ("bought", ANY_TOKEN, |plan, address| plan.legs[0].swaps[0].tokenOut = address),
 ];
 
 /// A listed address of the wrong kind in each place of a plan.
@@ -98,8 +99,8 @@ async fn a_pool_is_asked_of_the_factory_and_of_nobody_else() -> Result<()> {
     stage.refuses_plan("an unknown tier", &plan, no_pool(plan.pairToken, plan.pairFee)).await?;
     plan.pairToken = debt;
     stage.refuses_plan("a pool of one token", &plan, no_pool(debt, plan.pairFee)).await?;
-    plan.funding = 2;
-    stage.refuses_plan("a third funding", &plan, Executor::UnknownFunding { funding: 2 }).await
+    plan.funding = 3;
+    stage.refuses_plan("a fourth funding", &plan, Executor::UnknownFunding { funding: 3 }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +111,7 @@ async fn the_list_takes_one_role_an_address_and_never_the_receiver_or_itself() -
         bits: bits.iter().copied().map(U256::from).collect(),
     };
     let bad = |account, bits: u64| Executor::BadRole { account, bits: U256::from(bits) };
-    for bits in [3, 12, 33, 63, 65, 76, 127, 128, 1 << 40] {
+    for bits in [3, 12, 33, 63, 65, 76, 127, 129, 160, 255, 256, 1 << 40] {
         stage
             .refuses("two roles, or none known", OWNER, &set(&[STRANGER], &[bits]), bad(STRANGER, bits))
             .await?;

@@ -29,7 +29,7 @@ struct Done {
     receipt: TransactionReceipt,
 }
 
-fn many(plans: &[Executor::Plan], share: U256, min_profit: U256) -> Executor::executeManyCall {
+pub fn many(plans: &[Executor::Plan], share: U256, min_profit: U256) -> Executor::executeManyCall {
     Executor::executeManyCall {
         plans: plans.to_vec(),
         most: vec![share; plans.len()],

@@ -16,6 +16,7 @@ mod pairs;
 mod paths;
 mod pools;
 mod positions;
+mod purse;
 mod quirks;
 mod reentry;
 mod replays;

@@ -16,6 +16,7 @@ mod promise;
 mod refusals;
 mod rounds;
 mod several;
+mod shares;
 mod sizes;
 mod stand;
 mod twice;

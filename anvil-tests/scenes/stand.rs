@@ -41,6 +41,7 @@ pub struct Opportunity {
     pub health_factor: U256,
     pub legs: Vec<Leg>,
     pub swaps: Vec<Swap>,
+    pub shares: Option<Address>,
     pub gross_wei: U256,
     pub gas: u64,
     pub cost_wei: U256,

@@ -130,7 +130,7 @@ impl Desk {
         Ok(Flight {
             intent: open.id.0,
             nonce: open.nonce,
-            accounts: intent.places(),
+            places: intent.places(),
             promised: intent.promised_gross,
             late_at: None,
             attempts,
@@ -345,6 +345,7 @@ fn detail(plan: &Plan) -> Vec<serde_json::Value> {
             "legs": legs(&loan.calls),
             "health_factor": draft.health,
             "swaps": swap_lines(&loan.swaps),
+            "shares": loan.shares(),
             "gross_wei": if draft.loans.len() == 1 { plan.gross } else { loan.gross },
             "min_profit_wei": plan.proposal.min_profit,
         })

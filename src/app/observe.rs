@@ -132,10 +132,10 @@ impl Voice {
 
     pub fn withdrawing(&self, flight: &Flight, durable: &Durable) {
         let (transaction, nonce) = (durable.hash(), flight.nonce);
-        tracing::warn!(accounts = list(&flight.accounts), nonce, %transaction, "late: withdrawn");
+        tracing::warn!(accounts = list(&flight.accounts()), nonce, %transaction, "late: withdrawn");
         self.event(
             "withdrawn",
-            json!({ "accounts": once(&flight.accounts), "transaction": transaction, "nonce": nonce }),
+            json!({ "accounts": flight.accounts(), "transaction": transaction, "nonce": nonce }),
         );
     }
 
@@ -144,8 +144,7 @@ impl Voice {
         let realised = native(Net::Gain(verdict.gross));
         let (net, cost) = (native(verdict.net), native(Net::Gain(verdict.cost)));
         let accounts = list(&verdict.taken);
-        let untaken =
-            once(&flight.accounts).iter().filter(|account| !verdict.taken.contains(account)).count();
+        let untaken = flight.accounts().iter().filter(|account| !verdict.taken.contains(account)).count();
         let failed = untaken.max(verdict.failed.len());
         let (block, gas) = receipt.map_or((0, 0), |receipt| (receipt.block, receipt.gas_used.0));
         let transaction = receipt.map_or(String::new(), |receipt| receipt.hash.to_string());
@@ -166,7 +165,7 @@ impl Voice {
                 );
             }
             _ => tracing::warn!(
-                accounts = list(&flight.accounts),
+                accounts = list(&flight.accounts()),
                 block,
                 transaction,
                 nonce = flight.nonce,
@@ -176,28 +175,27 @@ impl Voice {
             ),
         }
         for (place, why) in &verdict.failed {
-            let account = flight.accounts.get(*place).map_or_else(String::new, Address::to_string);
+            let account =
+                flight.places.get(*place).map_or_else(String::new, |place| place.account.to_string());
             tracing::warn!(account, why, "failed alone");
+        }
+        for (token, units) in &verdict.shares {
+            tracing::info!(%token, %units, "shares went to the receiver: booked at the oracle's price, less your discount");
         }
         self.event(
             word,
             json!({ "block": receipt.map(|receipt| receipt.block), "accounts": verdict.taken, "failed": failed,
             "transaction": receipt.map(|receipt| receipt.hash), "nonce": flight.nonce, "gas": gas,
             "promised_gross_wei": flight.promised, "gross_wei": verdict.gross, "cost_wei": verdict.cost,
-            "net_wei": verdict.net }),
+            "net_wei": verdict.net, "shares": verdict.shares.iter().map(|(token, units)| {
+                json!({ "token": token, "units": units })
+            }).collect::<Vec<_>>() }),
         );
     }
 }
 
-/// Each account once: its loans are one behind the other.
-fn once(accounts: &[Address]) -> Vec<Address> {
-    let mut accounts = accounts.to_vec();
-    accounts.dedup();
-    accounts
-}
-
 fn list(accounts: &[Address]) -> String {
-    once(accounts).iter().map(Address::to_string).collect::<Vec<_>>().join(" ")
+    accounts.iter().map(Address::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// A line of standard output where it goes on.

@@ -14,6 +14,7 @@ use crate::domain::chain::{Head, Read};
 use crate::domain::cost::next_base_fee;
 use crate::domain::executor::Role;
 use crate::domain::keeper::Input;
+use crate::domain::lane::Flight;
 use crate::domain::units::{Gas, Net};
 use crate::exit::{Exit, ExitExt};
 use crate::io::clock;
@@ -215,7 +216,7 @@ async fn deal(
     let standing = Standing {
         live: bench.terms.live,
         paused: post.switch.look(),
-        flying: wire.keeper.flight().map(|flight| flight.accounts.clone()).unwrap_or_default(),
+        flying: wire.keeper.flight().map(Flight::accounts).unwrap_or_default(),
     };
     post.books.report(&config.market.name, &wire.keeper.market, report, &standing, json)?;
     observe::head(report, took.as_millis(), wire.keeper.flight().is_some());

@@ -1,6 +1,6 @@
 //! How decisions look: as JSON for programs, as words and rounded figures for people.
 
-use crate::domain::plan::{Draft, Liquidation, Plan, Skip, Swap};
+use crate::domain::plan::{Draft, Liquidation, Loan, Plan, Skip, Swap};
 use crate::domain::protocols::aave_v3::Market;
 use crate::domain::route::PoolKind;
 use crate::domain::units::{Amount, Gas, HealthFactor, Net, Wei, show};
@@ -15,6 +15,8 @@ pub struct Opportunity {
     health_factor: HealthFactor,
     legs: Vec<Leg>,
     swaps: Vec<SwapLine>,
+    /// The protocol's token that is taken instead of the collateral, and kept.
+    shares: Option<String>,
     gross_wei: Wei,
     gas: Gas,
     cost_wei: Wei,
@@ -71,6 +73,7 @@ impl From<&Plan> for Opportunity {
             health_factor: draft.health,
             legs: legs(draft.calls()),
             swaps: swap_lines(draft.swaps()),
+            shares: shares(draft),
             gross_wei: plan.gross,
             gas: plan.gas,
             cost_wei: plan.cost,
@@ -89,6 +92,11 @@ pub fn legs<'a>(calls: impl IntoIterator<Item = &'a Liquidation>) -> Vec<Leg> {
         seize: call.outcome.seized,
     };
     calls.into_iter().map(leg).collect()
+}
+
+/// The token that a draft takes and keeps.
+pub fn shares(draft: &Draft) -> Option<String> {
+    draft.loans.iter().find_map(Loan::shares).map(|token| token.to_string())
 }
 
 pub fn swap_lines<'a>(swaps: impl IntoIterator<Item = &'a Swap>) -> Vec<SwapLine> {
@@ -151,6 +159,9 @@ fn route(draft: &Draft) -> String {
         };
         let named = if last.replace(kind) == Some(kind) { String::new() } else { format!("{kind} ") };
         words.push(format!("{named}{} %", show_tier(swap.pool.fee())));
+    }
+    if draft.loans.iter().any(|loan| loan.shares().is_some()) {
+        return "kept as shares, paid from the purse".into();
     }
     if words.is_empty() { "no swap".into() } else { words.join(" + ") }
 }

@@ -1,6 +1,7 @@
 //! Typed values out of the merged layers, and what they must be to each other.
 
 mod route;
+mod shares;
 
 use super::layers::{self, Merged, Sources};
 use super::mistakes::{Mistake, Mistakes, Place};
@@ -143,6 +144,10 @@ impl Reader<'_> {
             false => Some(None),
             true => self.route(&key("route")).map(Some),
         };
+        let holding = match self.merged.tables.contains_key(&key("shares")) {
+            false => Some(None),
+            true => self.shares(&key("shares")).map(Some),
+        };
         Some(Market {
             name: name.to_owned(),
             kind: kind?,
@@ -151,6 +156,7 @@ impl Reader<'_> {
             start_block: start_block?,
             observe_only: observe_only?,
             route: route?,
+            holding: holding?,
         })
     }
 
@@ -338,7 +344,7 @@ impl Reader<'_> {
     /// Notes `key` as missing, at the table it belongs in, unless something was noted for it already.
     fn missing(&mut self, key: &str, meaning: &str) {
         let written = self.merged.values.get(key);
-        let empty = |raw: &Raw| values::text(raw).is_ok_and(|text| text.is_none());
+        let empty = |raw: &Raw| values::addresses(raw).is_ok_and(|found| found.is_none());
         let refused = self.mistakes.iter().any(|mistake| mistake.key == key);
         if refused || written.is_some_and(|(raw, _)| raw.is_refused()) {
             return;

@@ -25,6 +25,7 @@ pub use values::{fixed_point, parse_address};
 
 use crate::domain::cost::FeePolicy;
 use crate::domain::route::{Pairs, Venue};
+use crate::domain::size::Holding;
 use crate::domain::units::{Bps, Wei};
 use alloy::primitives::{Address, B256};
 use secrecy::SecretString;
@@ -100,6 +101,8 @@ pub struct Market {
     /// Why nothing is ever planned or sent here; `None`: it may be.
     pub observe_only: Option<String>,
     pub route: Option<Route>,
+    /// What may be held as the market's own tokens; `None`: nothing.
+    pub holding: Option<Holding>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

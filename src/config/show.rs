@@ -14,8 +14,16 @@ pub struct Shown {
 }
 
 /// Keys that are written without quotes.
-const NUMBERS: [&str; 7] =
-    ["chain_id", "start_block", "log_range", "batch", "slippage_bps", "tip_share", "gas_limit"];
+const NUMBERS: [&str; 8] = [
+    "chain_id",
+    "start_block",
+    "log_range",
+    "batch",
+    "slippage_bps",
+    "tip_share",
+    "gas_limit",
+    "discount_bps",
+];
 
 impl Shown {
     /// As a file would hold it.

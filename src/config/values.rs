@@ -22,6 +22,8 @@ pub(super) struct Raw {
 enum Form {
     Text,
     Number,
+    /// Texts, kept with a space between each two.
+    List,
     /// From the environment, a flag or a `${VAR}`: text or number, as the field needs it.
     Loose,
     /// Neither: said by its TOML name.
@@ -36,6 +38,16 @@ impl Raw {
             DeValue::String(text) => (text.to_string(), Form::Text),
             DeValue::Integer(number) => (number.to_string(), Form::Number),
             DeValue::Float(number) => (number.as_str().to_owned(), Form::Number),
+            DeValue::Array(items) => {
+                let texts = items.iter().map(|item| match item.get_ref() {
+                    DeValue::String(text) => Some(text.to_string()),
+                    _ => None,
+                });
+                match texts.collect::<Option<Vec<_>>>() {
+                    Some(texts) => (texts.join(" "), Form::List),
+                    None => (String::new(), Form::Other(value.type_str())),
+                }
+            }
             other => (String::new(), Form::Other(other.type_str())),
         };
         Self { text, form, hidden: false }
@@ -76,6 +88,7 @@ impl Raw {
                 _ => Ok(self.text.clone()),
             },
             Form::Number => Err(format!("{} is a number; write it in quotes", self.shown())),
+            Form::List => Err("is an array; write text in quotes".to_owned()),
             Form::Other(name) => Err(format!("is {}; write text in quotes", article(name))),
             Form::Refused => Err(String::new()),
         }
@@ -91,6 +104,7 @@ impl Raw {
                 _ => Err(format!("{} is not a number", self.shown())),
             },
             Form::Text => Err(format!("{} is text; write the number without quotes", self.shown())),
+            Form::List => Err("is an array; write a number".to_owned()),
             Form::Other(name) => Err(format!("is {}; write a number", article(name))),
             Form::Refused => Err(String::new()),
         }
@@ -181,6 +195,26 @@ pub(super) fn address(raw: &Raw) -> Result<Option<Address>, String> {
     parse_address(&text)
         .map(Some)
         .map_err(|why| if why.starts_with("is ") { format!("{} {why}", raw.shown()) } else { why })
+}
+
+/// Addresses in an array, or in one text with spaces or commas between them, each once. `None` when there is none.
+pub(super) fn addresses(raw: &Raw) -> Result<Option<Vec<Address>>, String> {
+    let text = if raw.form == Form::List { raw.text.clone() } else { raw.text()? };
+    let words = text.split([' ', ',']).map(str::trim).filter(|word| !word.is_empty());
+    let found = words.map(|word| {
+        let why = |why| {
+            if raw.hidden { format!("the value (not shown): one {why}") } else { format!("{word:?} {why}") }
+        };
+        parse_address(word).map_err(why)
+    });
+    let mut found = found.collect::<Result<Vec<_>, _>>()?;
+    found.sort_unstable();
+    if let Some(twice) =
+        found.windows(2).find(|pair| pair.first() == pair.last()).and_then(|pair| pair.first())
+    {
+        return Err(format!("names {twice} twice"));
+    }
+    Ok(Some(found).filter(|found| !found.is_empty()))
 }
 
 /// An account or contract as people write it.

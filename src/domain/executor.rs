@@ -24,6 +24,8 @@ pub enum Role {
     Token = 32,
     /// The router of Uniswap V2, whose pools are pairs.
     RouterPairs = 64,
+    /// A token of which the owner may put some in, to be paid for shares with.
+    Purse = 128,
 }
 
 impl Role {
@@ -62,21 +64,30 @@ fn answers(code: &[u8], selector: [u8; 4]) -> bool {
 pub struct Listing(pub Vec<(Address, Role)>);
 
 impl Listing {
-    pub fn new(lender: Address, venue: &Venue, router: Role, tokens: &[Address]) -> Self {
+    /// `tokens`: the market's; `purses`: those of them that shares may be paid with; `shares`: those that may be taken.
+    pub fn new(
+        lender: Address,
+        venue: &Venue,
+        router: Role,
+        tokens: &[Address],
+        (purses, shares): (&[Address], &[Address]),
+    ) -> Self {
         let mut entries =
             vec![(lender, Role::Lender), (venue.router, router), (venue.factory, Role::Factory)];
         entries.extend(venue.pairs.map(|pairs| (pairs.router, Role::RouterPairs)));
-        let mut tokens = tokens.to_vec();
+        let mut tokens = [tokens, shares].concat();
         tokens.push(venue.wrapped_native);
         tokens.sort_unstable();
         tokens.dedup();
-        entries.extend(tokens.into_iter().map(|token| (token, Role::Token)));
+        let role = |token| if purses.contains(&token) { Role::Purse } else { Role::Token };
+        entries.extend(tokens.into_iter().map(|token| (token, role(token))));
         Self(entries)
     }
 
     /// The listed tokens.
     pub fn tokens(&self) -> Vec<Address> {
-        self.0.iter().filter(|(_, role)| *role == Role::Token).map(|(token, _)| *token).collect()
+        let is_token = |role| matches!(role, Role::Token | Role::Purse);
+        self.0.iter().filter(|(_, role)| is_token(*role)).map(|(token, _)| *token).collect()
     }
 
     /// Storage that makes the code at an address without constructor behave as deployed: `roles` at slot 0,
@@ -157,6 +168,11 @@ impl Order<'_> {
         let (funding, source, pair_token, pair_fee) = match *funding {
             Funding::Lender(lender) => (0, lender, Address::ZERO, 0),
             Funding::Pool { partner, tier, .. } => (1, self.venue.factory, partner, tier),
+            Funding::Purse { .. } => (2, Address::ZERO, Address::ZERO, 0),
+        };
+        let (profit_token, min_profit) = match self.loan.funding {
+            Funding::Purse { shares, least } => (shares, least.0),
+            Funding::Lender(_) | Funding::Pool { .. } => (self.venue.wrapped_native, self.min_profit.0),
         };
         Executor::Plan {
             funding,
@@ -164,8 +180,8 @@ impl Order<'_> {
             amount: borrowed.0,
             pairToken: pair_token,
             pairFee: U24::from(pair_fee),
-            profitToken: self.venue.wrapped_native,
-            minProfit: self.min_profit.0,
+            profitToken: profit_token,
+            minProfit: min_profit,
             deadline: U256::from(self.deadline),
             legs,
         }
@@ -185,7 +201,8 @@ pub fn call_data(mut plans: Vec<(Executor::Plan, Gas)>, profit_token: Address, m
     call.abi_encode().into()
 }
 
-/// The profit that `execute` and `executeMany` answer with, and how many plans they carried out.
+/// The profit that `execute` and `executeMany` answer with, of a plan that takes shares in units of these, and how many
+/// plans they carried out.
 pub fn profit(data: &[u8]) -> Option<(Wei, usize)> {
     let (profit, done) = match data.len() {
         32 => (data, 1),

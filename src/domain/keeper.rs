@@ -267,6 +267,8 @@ impl<P: Protocol> Keeper<P> {
             most_calls: MOST_CALLS,
             most_loans: terms.most_loans(),
             gas_limit: terms.fees.gas_limit,
+            executor: terms.executor,
+            holding: terms.holding.as_ref(),
         };
         let simple = Scope { most_calls: 1, most_loans: 1, ..scope };
         for pairs in std::mem::take(&mut searching.waiting) {

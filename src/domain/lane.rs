@@ -4,6 +4,7 @@
 
 use super::chain::{Head, Receipt};
 use super::cost::{FeePolicy, Fees, bumped, next_base_fee};
+use super::plan::Place;
 use super::units::Wei;
 use alloy::primitives::{Address, B256};
 
@@ -34,9 +35,9 @@ pub struct Flight {
     /// The journal's number for it.
     pub intent: i64,
     pub nonce: u64,
-    /// Whom it is to liquidate, by the place of each loan in it: an account may have several.
-    pub accounts: Vec<Address>,
-    /// Wrapped native coin promised before gas.
+    /// Each loan in it; never empty.
+    pub places: Vec<Place>,
+    /// Wrapped native coin promised before gas, with what shares are worth.
     pub promised: Wei,
     /// Head at which it is late: `PATIENCE` after the first at which it was looked for.
     pub late_at: Option<u64>,
@@ -47,6 +48,13 @@ pub struct Flight {
 }
 
 impl Flight {
+    /// Whom it is to liquidate, each once: its loans are one behind the other.
+    pub fn accounts(&self) -> Vec<Address> {
+        let mut accounts = self.places.iter().map(|place| place.account).collect::<Vec<_>>();
+        accounts.dedup();
+        accounts
+    }
+
     pub fn hashes(&self) -> Vec<B256> {
         self.attempts.iter().map(|attempt| attempt.hash).collect()
     }
@@ -159,7 +167,7 @@ mod tests {
         let flight = Flight {
             intent: 1,
             nonce: 5,
-            accounts: vec![],
+            places: vec![],
             promised: Wei::ZERO,
             late_at: Some(10),
             attempts,

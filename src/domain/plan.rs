@@ -14,6 +14,9 @@ pub enum Funding {
     Lender(Address),
     /// A flash of the Uniswap V3 pool of the debt asset, `partner` and `tier`.
     Pool { partner: Address, tier: u32, pool: Address },
+    /// No loan: what the executor's owner has put in. It pays one call that takes the protocol's own token of the collateral, at
+    /// least so much of it, and that is what is earned.
+    Purse { shares: Address, least: Amount },
 }
 
 /// One swap through one pool.
@@ -45,15 +48,32 @@ pub struct Liquidation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loan {
     pub funding: Funding,
-    /// Units of the debt asset, which is that of all the calls.
+    /// Units of the debt asset, which is that of all the calls; of a purse, what it pays at most.
     pub borrowed: Amount,
     /// In their order; never empty.
     pub calls: Vec<Liquidation>,
     pub swaps: Vec<Swap>,
-    /// Wrapped native coin left over after everything but gas, by the pools' arithmetic.
+    /// Wrapped native coin left over after everything but gas, by the pools' arithmetic. Of what a purse bought: by how much it
+    /// is worth more than what was paid.
     pub gross: Wei,
     /// Expected gas, before it was simulated.
     pub gas: Gas,
+}
+
+impl Loan {
+    /// The protocol's token that is taken and kept.
+    pub fn shares(&self) -> Option<Address> {
+        match self.funding {
+            Funding::Purse { shares, .. } => Some(shares),
+            Funding::Lender(_) | Funding::Pool { .. } => None,
+        }
+    }
+
+    /// What it brought, where the executor says that it gained `reported` by it alone: of shares that is no native coin, and they
+    /// are worth what they were planned for.
+    pub fn brought(&self, reported: Wei) -> Wei {
+        if self.shares().is_some() { self.gross } else { reported }
+    }
 }
 
 /// What is to be done about one account in one transaction, at the pools' prices of one block.
@@ -75,6 +95,12 @@ impl Draft {
         let gross = loans.iter().map(|loan| loan.gross).try_fold(Wei::ZERO, Wei::plus)?;
         let gas = Gas(loans.iter().fold(0, |sum: u64, loan| sum.saturating_add(loan.gas.0)));
         Ok(Self { account, health, loans, gross, gas })
+    }
+
+    /// What it brought, where the executor says that it gained `reported` in native coin by all loans together. Shares are
+    /// taken by a draft of their own.
+    pub fn brought(&self, reported: Wei) -> Wei {
+        if let [loan] = self.loans.as_slice() { loan.brought(reported) } else { reported }
     }
 
     /// The calls of all loans in their order.
@@ -175,11 +201,22 @@ pub struct Submission {
     pub net: Net,
 }
 
+/// One loan of a transaction: whose, and where shares are taken, what they are worth more than what is paid for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub account: Address,
+    pub shares: Option<Wei>,
+}
+
 impl Submission {
-    /// Whose loan is at each place of the transaction. An account may have several.
-    pub fn places(&self) -> Vec<Address> {
+    /// What is at each place of the transaction, a loan each. An account may have several.
+    pub fn places(&self) -> Vec<Place> {
         let drafts = self.plans.iter().map(|plan| &plan.proposal.draft);
-        drafts.flat_map(|draft| draft.loans.iter().map(|_| draft.account)).collect()
+        let place = |draft: &Draft, loan: &Loan| Place {
+            account: draft.account,
+            shares: loan.shares().map(|_| loan.gross),
+        };
+        drafts.flat_map(|draft| draft.loans.iter().map(|loan| place(draft, loan))).collect()
     }
 }
 
@@ -204,6 +241,10 @@ pub enum Reason {
     NoRoute,
     #[error("neither the protocol nor a pool can lend the debt")]
     NoFunding,
+    #[error(
+        "the reserve cannot pay the collateral out, and the executor's purse has too little of the debt to take shares"
+    )]
+    EmptyPurse,
     #[error("the pools could not be looked at in as many rounds of questions as a block has time for")]
     Questions,
     #[error("it would lose money")]
@@ -228,6 +269,7 @@ impl Reason {
             Self::Refused(revert) => revert.word(),
             Self::NoRoute => "no-route",
             Self::NoFunding => "no-funding",
+            Self::EmptyPurse => "empty-purse",
             Self::Questions => "too-many-questions",
             Self::Unprofitable => "unprofitable",
             Self::BelowMinimum => "below-minimum",

@@ -4,7 +4,7 @@
 
 use super::chain::{Answer, BlockRef, Log, Read};
 use super::prices::{Moment, Prices};
-use super::units::{Amount, Base, HealthFactor, Overflow};
+use super::units::{Amount, Base, HealthFactor, Overflow, Round};
 use alloy::primitives::{Address, U256};
 
 /// The contract's verdict on one account.
@@ -262,6 +262,28 @@ pub trait Protocol {
         repay: Amount,
         when: &Moment<'_>,
     ) -> Result<Result<Outcome, Revert>, Unknown>;
+    /// As `outcome`, but for the protocol's own token of the collateral, in which its units count as the collateral's own and for
+    /// which nothing need be left in the reserve. And which token that is.
+    ///
+    /// # Errors
+    /// `Unknown` as for `health`.
+    fn outcome_in_shares(
+        &self,
+        opportunity: &Opportunity,
+        repay: Amount,
+        when: &Moment<'_>,
+    ) -> Result<Result<(Address, Outcome), Revert>, Unknown>;
+    /// What these units of an asset are worth in units of another, by the protocol's oracle. Rounds as told, once.
+    ///
+    /// # Errors
+    /// `Unknown` when either is not a reserve, or has no price.
+    fn worth(
+        &self,
+        held: (Address, Amount),
+        other: Address,
+        round: Round,
+        when: &Moment<'_>,
+    ) -> Result<Amount, Unknown>;
     /// Terms of a flash loan of `amount` of `asset`, or `None` where the protocol does not lend it.
     fn flash(&self, asset: Address, amount: Amount) -> Option<FlashTerms>;
 }

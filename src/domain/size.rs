@@ -7,13 +7,15 @@ mod deal;
 mod fund;
 mod peak;
 mod price;
+mod shares;
 
 pub use fund::GROWTH;
+pub use shares::Holding;
 
 use super::cost::gas_limit;
 use super::plan::{Draft, Liquidation, Reason, Skip};
 use super::prices::Moment;
-use super::protocol::{Opportunity, Protocol, Step};
+use super::protocol::{Opportunity, Protocol, Revert, Step};
 use super::route::{Knowledge, Known, Venue};
 use super::units::{Amount, Bps, FeePerGas, Gas, Net, Round, Wei};
 use alloy::primitives::Address;
@@ -25,6 +27,8 @@ pub const LOAN_GAS: Gas = Gas(470_000);
 pub const CALL_GAS: Gas = Gas(170_000);
 pub const SWAP_GAS: Gas = Gas(110_000);
 pub const NEXT_LOAN_GAS: Gas = Gas(400_000);
+/// What a call for shares takes, paid from the purse.
+pub const SHARES_GAS: Gas = Gas(470_000);
 
 /// What another call must add to be worth the risk that the one before it heals.
 const WORTH: Bps = Bps(5);
@@ -51,6 +55,9 @@ pub struct Scope<'a, P> {
     pub most_loans: usize,
     /// Most gas of one transaction.
     pub gas_limit: Gas,
+    /// Whose purse pays for shares, where they may be taken.
+    pub executor: Address,
+    pub holding: Option<&'a Holding>,
 }
 
 /// Why a size, a pair or an account is refused, with its numbers as far as there are any.
@@ -83,9 +90,10 @@ impl Refusal {
     fn nearer(self, other: Self) -> Self {
         let near = |refusal: &Self| {
             let rank = match refusal.reason {
-                Reason::Unprofitable => 3,
-                Reason::NoRoute => 2,
-                Reason::NoFunding => 1,
+                Reason::Unprofitable => 4,
+                Reason::NoRoute => 3,
+                Reason::NoFunding | Reason::EmptyPurse => 2,
+                Reason::Refused(Revert::Illiquid) => 1,
                 _ => 0,
             };
             (rank, refusal.net)
@@ -102,17 +110,18 @@ pub fn best<P: Protocol>(
     knowledge: &mut Knowledge,
 ) -> Known<Result<Draft, (Opportunity, Refusal)>> {
     let mut search = Search { scope, pairs, knowledge, is_waiting: false };
-    let mut refusal: Option<(Opportunity, Refusal)> = None;
+    let mut refusals = Vec::new();
     let mut singles = Vec::new();
+    let mut shares = Vec::new();
     for pair in pairs {
         match search.last(&[], pair) {
             Ok(found) => singles.push(found),
-            Err(other) => {
-                refusal = Some(match refusal {
-                    Some((pair, known)) if known.clone().nearer(other.clone()) == known => (pair, known),
-                    _ => (pair.clone(), other),
-                });
-            }
+            Err(refusal) => refusals.push((pair, refusal)),
+        }
+        match search.in_shares(pair) {
+            Some(Ok(draft)) => shares.push(draft),
+            Some(Err(refusal)) => refusals.push((pair, refusal)),
+            None => {}
         }
     }
     // Several calls go through the same pools: what one by one need is known first.
@@ -135,11 +144,15 @@ pub fn best<P: Protocol>(
     if search.is_waiting {
         return Known::NotYet;
     }
-    match (best, refusal) {
-        (Some(found), _) => Known::Yes(Ok(found.draft)),
-        (None, Some(refused)) => Known::Yes(Err(refused)),
-        (None, None) => Known::No,
+    if let Some(draft) =
+        best.map(|found| found.draft).into_iter().chain(shares).max_by_key(|draft| scope.net(draft))
+    {
+        return Known::Yes(Ok(draft));
     }
+    let nearest = refusals.into_iter().reduce(|(pair, known), (next, other)| {
+        if known.clone().nearer(other.clone()) == known { (pair, known) } else { (next, other) }
+    });
+    nearest.map_or(Known::No, |(pair, refusal)| Known::Yes(Err((pair.clone(), refusal))))
 }
 
 /// Calls one behind the other, and what they come to.
@@ -166,17 +179,20 @@ struct Search<'a, 'b, P> {
 impl<P: Protocol> Search<'_, '_, P> {
     /// The best size of `pair` as the last call behind these.
     fn last(&mut self, before: &[Taken], pair: &Opportunity) -> Result<Found, Refusal> {
-        let mut refusal = Refusal::bare(Reason::NoRoute);
+        let mut refusal: Option<Refusal> = None;
         let found = peak::best(peak::ladder(pair, self.lendable(before, pair)), |size| {
             match self.behind(before, pair, size)? {
                 Ok(found) => Some((self.scope.net(&found.draft), found)),
                 Err(other) => {
-                    refusal = refusal.clone().nearer(other);
+                    refusal = Some(match refusal.take() {
+                        Some(known) => known.nearer(other),
+                        None => other,
+                    });
                     None
                 }
             }
         });
-        found.ok_or(refusal)
+        found.ok_or_else(|| refusal.unwrap_or(Refusal::bare(Reason::NoRoute)))
     }
 
     /// These calls and then `size` of `pair`; `None` where something must be asked first.

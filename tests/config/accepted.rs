@@ -3,6 +3,7 @@
 use super::given::*;
 use alloy::primitives::U256;
 use backstop::config::{Config, Format, Key, Kind, Level, Mode, Place};
+use backstop::domain::size::Holding;
 use backstop::domain::units::{Bps, FeePerGas, Gas, Wei};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -104,6 +105,28 @@ fn the_example_is_the_defaults() {
         .collect();
     assert!(absent.is_empty(), "the example leaves out {absent:?}");
     assert!(example.datadir.ends_with("home/.local/share/backstop"));
+}
+
+#[test]
+fn shares_are_held_only_where_a_table_says_so() {
+    let other = "0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2";
+    let holding = Some(Holding {
+        collaterals: vec![other.parse().unwrap()],
+        debts: vec![ACCOUNT.parse().unwrap(), other.parse().unwrap()],
+        discount: Bps(150),
+    });
+    let table = |debts: &str| {
+        format!("[markets.v30.shares]\ncollateral = \"{other}\"\ndebt = {debts}\ndiscount_bps = 150\n")
+    };
+    assert_eq!(with("").config().market.holding, None);
+    for debts in [format!("[\"{other}\", \"{ACCOUNT}\"]"), format!("\"{other},{ACCOUNT}\"")] {
+        assert_eq!(with(&table(&debts)).config().market.holding, holding, "{debts}");
+    }
+    let environment = with("")
+        .variable("BACKSTOP_MARKETS__V30__SHARES__COLLATERAL", other)
+        .variable("BACKSTOP_MARKETS__V30__SHARES__DEBT", &format!("{other} {ACCOUNT}"))
+        .variable("BACKSTOP_MARKETS__V30__SHARES__DISCOUNT_BPS", "150");
+    assert_eq!(environment.config().market.holding, holding);
 }
 
 #[test]

@@ -212,6 +212,7 @@ impl Books<'_> {
                 let premium = loan.borrowed.0 * U256::from(tier);
                 loan.borrowed.0 + premium.div_ceil(U256::from(1_000_000))
             }
+            Funding::Purse { .. } => return Err("nobody filled a purse".into()),
         };
         for swap in &loan.swaps {
             let PoolKind::V3(tier) = swap.pool else { return Err("a pool that is not there".into()) };

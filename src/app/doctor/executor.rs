@@ -2,12 +2,15 @@
 
 use super::node::Node;
 use super::report::Report;
+use crate::abi::erc20::Erc20;
 use crate::abi::executor::Executor;
 use crate::app::addresses;
+use crate::app::bench::listing;
 use crate::config::{Config, Mode};
 use crate::domain::chain::Read;
-use crate::domain::executor::{Listing, Role, code_hash};
+use crate::domain::executor::{Role, code_hash};
 use crate::domain::protocols::aave_v3::Market;
+use crate::domain::units::show;
 use crate::exit::{Exit, line};
 use alloy::primitives::{Address, U256};
 use alloy::sol_types::{SolCall, SolValue};
@@ -63,6 +66,51 @@ pub async fn look(
     }
     people(config, node, address, key, report).await;
     lists(config, node, market, address, report).await;
+    purse(config, node, market, address, report).await;
+}
+
+/// What the owner has put in to take shares with.
+async fn purse(
+    config: &Config,
+    node: &Node,
+    market: Option<&Market>,
+    executor: Address,
+    report: &mut Report,
+) {
+    let Some(holding) = &config.market.holding else {
+        return report
+            .off("executor.purse", "no table of shares: nothing is kept as such, and no purse is needed");
+    };
+    let Some(market) = market else { return report.skip("executor.purse", "the market is not known") };
+    let reads = holding
+        .debts
+        .iter()
+        .map(|token| Read { to: *token, data: Erc20::balanceOfCall { owner: executor }.abi_encode().into() });
+    let answers = match node.reader.answers(node.head.block.hash, &reads.collect::<Vec<_>>()).await {
+        Ok(answers) => answers,
+        Err(error) => return report.fail("executor.purse", Exit::Network, line(&error), "look at the node"),
+    };
+    let held = holding.debts.iter().zip(&answers).map(|(token, answer)| {
+        let units = answer.0.as_ref().and_then(|data| U256::abi_decode(data).ok());
+        let named = market.reserves.get(token).map_or_else(
+            || format!("? {token}"),
+            |reserve| {
+                format!(
+                    "{} {}",
+                    units.map_or("?".into(), |units| show(units, reserve.decimals, 4)),
+                    reserve.symbol
+                )
+            },
+        );
+        (units.is_some_and(|units| !units.is_zero()), named)
+    });
+    let held = held.collect::<Vec<_>>();
+    let all = held.iter().map(|(_, named)| named.as_str()).collect::<Vec<_>>().join(", ");
+    if held.iter().any(|(is_filled, _)| *is_filled) {
+        return report.ok("executor.purse", all);
+    }
+    let remedy = format!("send {executor} what it may spend on shares, or remove the table of shares");
+    report.warn("executor.purse", format!("empty: {all}"), remedy);
 }
 
 /// Owner, receiver and operator.
@@ -140,8 +188,7 @@ async fn lists(
             return report.skip("executor.lists", "the router of pairs is not known");
         }
     }
-    let tokens = market.reserves.keys().copied().collect::<Vec<_>>();
-    let listing = Listing::new(market.addresses.pool, &venue, form, &tokens);
+    let listing = listing(market, &venue, form, config.market.holding.as_ref());
     let reads = listing.0.iter().map(|(target, _)| {
         let data = Executor::rolesCall { account: *target }.abi_encode().into();
         Read { to: executor, data }

@@ -129,6 +129,8 @@ struct Foretold {
 struct PlanLine {
     legs: Vec<show::Leg>,
     swaps: Vec<SwapLine>,
+    /// The protocol's token that is taken instead of the collateral, and kept.
+    shares: Option<String>,
     gross_wei: Wei,
     gas: Option<Gas>,
     cost_wei: Option<Wei>,
@@ -298,6 +300,7 @@ fn plan(proposal: &Proposal, ending: &Ending) -> PlanLine {
     PlanLine {
         legs: show::legs(draft.calls()),
         swaps: show::swap_lines(draft.swaps()),
+        shares: show::shares(draft),
         gross_wei: paid.map_or(draft.gross, |plan| plan.gross),
         gas: paid.map(|plan| plan.gas),
         cost_wei: paid.map(|plan| plan.cost),

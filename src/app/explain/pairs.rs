@@ -72,7 +72,12 @@ pub async fn prospects(wire: &Wire, bench: Option<&Bench>, account: Address) -> 
             Some(proposal) => proposal.draft.calls().map(|call| call.outcome.cover).collect(),
             None => vec![largest],
         };
-        let Ok(foretold) = foretell(market, account, &pairing, covers, &when) else { continue };
+        let takes_shares = tried
+            .as_ref()
+            .is_some_and(|proposal| proposal.draft.loans.iter().any(|loan| loan.shares().is_some()));
+        let Ok(foretold) = foretell(market, account, &pairing, (covers, takes_shares), &when) else {
+            continue;
+        };
         let call = bare_call(market.addresses.pool, &pairing, account);
         let answer =
             simulate::answer(&wire.rpc, wire.head.block.hash, NOBODY, &call).await.exit(Exit::Network)?;
@@ -107,7 +112,7 @@ fn foretell(
     market: &Market,
     account: Address,
     pairing: &Pairing,
-    covers: Vec<U256>,
+    (covers, takes_shares): (Vec<U256>, bool),
     when: &Moment<'_>,
 ) -> Result<Result<Execution, Revert>, Unknown> {
     let attempts = covers.into_iter().map(|cover| Attempt {
@@ -115,7 +120,7 @@ fn foretell(
         debt_asset: pairing.debt_asset,
         collateral_asset: pairing.collateral_asset,
         cover,
-        takes_shares: false,
+        takes_shares,
         liquidator: NOBODY,
     });
     market.executions(&attempts.collect::<Vec<_>>(), when)
@@ -139,6 +144,8 @@ async fn draft(
         most_calls: MOST_CALLS,
         most_loans: terms.most_loans(),
         gas_limit: terms.fees.gas_limit,
+        executor: terms.executor,
+        holding: terms.holding.as_ref(),
     };
     let found = answered(&wire.reader, wire.head.block, &terms.venue, |known| best(&scope, pairs, known));
     Ok(match found.await? {

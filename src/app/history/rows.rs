@@ -180,7 +180,9 @@ impl Row {
             market: intent.map(|intent| intent.market.clone()),
             block: intent.map(|intent| intent.block),
             account: intent.map(|intent| intent.account),
-            liquidations: intent.map(|intent| intent.places().into_iter().collect::<BTreeSet<_>>().len()),
+            liquidations: intent.map(|intent| {
+                intent.places().into_iter().map(|place| place.account).collect::<BTreeSet<_>>().len()
+            }),
             reason: String::new(),
             why: String::new(),
             debt: intent.map(|intent| Token::of(intent.debt_asset, tokens)),

@@ -7,7 +7,7 @@ use crate::domain::lane::{Attempt, Flight, News};
 use crate::domain::plan::{Call, Plan, Skip, Submission, Trial};
 use crate::domain::protocol::Undecodable;
 use crate::domain::route::Venue;
-use crate::domain::size::MOST_LOANS;
+use crate::domain::size::{Holding, MOST_LOANS};
 use crate::domain::units::{Bps, FeePerGas, Wei};
 use crate::domain::verdict::Verdict;
 use alloy::primitives::{Address, B256};
@@ -23,6 +23,8 @@ pub struct Terms {
     pub partners: Vec<Address>,
     pub minimum: Wei,
     pub slippage: Bps,
+    /// What may be held as shares, where anything may.
+    pub holding: Option<Holding>,
     pub fees: FeePolicy,
     /// Several liquidations may share a transaction: the node can try them one after another.
     pub bundles: bool,

@@ -12,7 +12,7 @@ impl<P: Protocol> Keeper<P> {
             return Err(Halt::Unasked);
         };
         let terms = self.terms.as_ref().ok_or(Halt::Unasked)?;
-        let (policy, executor) = (terms.fees, terms.executor);
+        let (policy, executor, native) = (terms.fees, terms.executor, terms.venue.wrapped_native);
         if let Some(ours) = &mut self.flight {
             // Counted from when it was first looked for: however long planning took, it gets its chance.
             ours.late_at.get_or_insert(head.block.number.saturating_add(lane::PATIENCE));
@@ -20,14 +20,15 @@ impl<P: Protocol> Keeper<P> {
         match lane::order(&flight, &head, news, &policy) {
             Some(Order::Settle(receipt)) => {
                 let kind = flight.kind(receipt.hash).unwrap_or(Kind::Execute);
-                let verdict = verdict::of(&receipt, kind, executor);
+                let verdict = verdict::of(&receipt, kind, executor, native, &flight.places);
                 // What was withdrawn did not fail: it is planned anew, at the fees of the day.
                 let ran = verdict.outcome != Outcome::Withdrawn;
-                let untaken = flight.accounts.iter().filter(|account| !verdict.taken.contains(account));
-                let alone = verdict.failed.iter().filter_map(|(place, _)| flight.accounts.get(*place));
+                let accounts = flight.places.iter().map(|place| place.account);
+                let untaken = accounts.filter(|account| !verdict.taken.contains(account));
+                let alone = verdict.failed.iter().filter_map(|(place, _)| flight.places.get(*place));
                 let until = head.block.number.saturating_add(COOLDOWN);
-                let failed = untaken.chain(alone).filter(|_| ran);
-                self.cooling.extend(failed.map(|account| (*account, until)));
+                let failed = untaken.chain(alone.map(|place| place.account)).filter(|_| ran);
+                self.cooling.extend(failed.map(|account| (account, until)));
                 self.flight = None;
                 out.push(Effect::Book {
                     flight: Box::new(flight),
@@ -54,6 +55,7 @@ impl<P: Protocol> Keeper<P> {
                     cost: Wei::ZERO,
                     net: Net::Gain(Wei::ZERO),
                     taken: vec![],
+                    shares: vec![],
                     failed: vec![],
                 };
                 out.push(Effect::Book {
@@ -79,7 +81,7 @@ impl<P: Protocol> Keeper<P> {
         self.flight = Some(Flight {
             intent,
             nonce,
-            accounts: submission.places(),
+            places: submission.places(),
             promised: submission.gross,
             late_at: None,
             attempts: vec![attempt],

@@ -85,7 +85,7 @@ pub fn weigh(
             let why = "a loan of several fails alone".to_owned();
             return Err(skip(Reason::Simulation(why), estimated));
         }
-        Trial::Profit { gross, gas, .. } => (gross, gas),
+        Trial::Profit { gross, gas, .. } => (draft.brought(gross), gas),
         Trial::Refused { why } => return Err(skip(Reason::Simulation(why), estimated)),
     };
     let net = Net::of(gross, gas.cost(base_fee));

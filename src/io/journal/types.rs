@@ -2,6 +2,7 @@
 
 use super::super::signer::Kind;
 use crate::domain::chain::Receipt;
+use crate::domain::plan::Place;
 use crate::domain::units::{Amount, FeePerGas, Gas, Net, Wei};
 use alloy::primitives::{Address, B256, Bytes};
 use rusqlite::ErrorCode;
@@ -88,10 +89,15 @@ impl Intent {
         if parts.is_empty() { vec![Part { account, debt_asset, collateral_asset }] } else { parts }
     }
 
-    /// Whose loan is at each place of the transaction. An account may have several. Never empty.
-    pub fn places(&self) -> Vec<Address> {
-        let places = self.listed().filter_map(|one| address(one, "account")).collect::<Vec<_>>();
-        if places.is_empty() { vec![self.account] } else { places }
+    /// What is at each place of the transaction, a loan each. An account may have several. Never empty.
+    pub fn places(&self) -> Vec<Place> {
+        let shares = |one: &serde_json::Value| {
+            one.get("shares").filter(|shares| !shares.is_null())?;
+            one.get("gross_wei")?.as_str()?.parse().ok().map(Wei)
+        };
+        let place = |one| Some(Place { account: address(one, "account")?, shares: shares(one) });
+        let places = self.listed().filter_map(place).collect::<Vec<_>>();
+        if places.is_empty() { vec![Place { account: self.account, shares: None }] } else { places }
     }
 
     fn listed(&self) -> impl Iterator<Item = &serde_json::Value> {

@@ -8,6 +8,7 @@ use super::math::{self, Rounding};
 use super::rules::CloseFactor;
 use super::state::{Market, Reserve};
 use crate::domain::explain::Pairing;
+use crate::domain::prices::Moment;
 use crate::domain::protocol::{Health, Opportunity, Outcome, Revert, Step, Unknown};
 use crate::domain::units::{Amount, Bps, Overflow};
 use alloy::primitives::{Address, U256, uint};
@@ -80,17 +81,25 @@ impl Market {
         Ok(found)
     }
 
-    pub(super) fn liquidate(
+    /// What repaying `repay` does behind the calls that go before it.
+    pub(super) fn outcome_for(
         &self,
-        judged: &Judged<'_>,
         opportunity: &Opportunity,
         repay: Amount,
+        takes: Taken,
+        when: &Moment<'_>,
     ) -> Result<Result<Outcome, Revert>, Unknown> {
-        let pair = self.pair(judged, opportunity.debt_asset, opportunity.collateral_asset)?;
+        let judged = self.judged(opportunity.account, when)?;
+        let (state, drawn) = match self.stepped(&judged, &opportunity.after)? {
+            Ok(stepped) => stepped,
+            Err(revert) => return Ok(Err(revert)),
+        };
+        let judged = self.judged_as(opportunity.account, &state, judged.rules, when)?.after(drawn);
+        let pair = self.pair(&judged, opportunity.debt_asset, opportunity.collateral_asset)?;
         if let Err(refused) = pair.permitted(self) {
             return Ok(Err(refused));
         }
-        pair.outcome(repay.0)
+        pair.outcome(repay.0, takes)
     }
 
     pub(super) fn pair<'a>(
@@ -133,7 +142,7 @@ impl<'a> Pair<'a> {
                 sizes.sort_unstable_by(|a, b| b.cmp(a));
                 let mut largest = Err(Revert::Nothing);
                 for size in sizes {
-                    let outcome = self.outcome(size.0)?;
+                    let outcome = self.outcome(size.0, Taken::Underlying)?;
                     // The refusal of the largest size says most.
                     if outcome.is_ok() || largest == Err(Revert::Nothing) {
                         largest = outcome;
@@ -249,7 +258,7 @@ impl<'a> Pair<'a> {
     }
 
     /// What repaying `asked` moves, by the call that does it.
-    fn outcome(&self, asked: U256) -> Result<Result<Outcome, Revert>, Unknown> {
+    fn outcome(&self, asked: U256, takes: Taken) -> Result<Result<Outcome, Revert>, Unknown> {
         let most = self.most()?;
         let mut covered = asked.min(most);
         if self.reward(covered)? >= self.supplied {
@@ -257,7 +266,7 @@ impl<'a> Pair<'a> {
             // the collateral earns until it runs is left as dust, which from 3.3 on the contract refuses.
             covered = most;
         }
-        let moved = match self.moved(covered, Taken::Underlying)? {
+        let moved = match self.moved(covered, takes)? {
             Ok(moved) => moved,
             Err(revert) => return Ok(Err(revert)),
         };

@@ -30,8 +30,9 @@ use super::super::protocol::{
     Attempt, Execution, FlashTerms, Health, Opportunity, Outcome, Protocol, Revert, Settled, Step,
     Undecodable, Unknown,
 };
-use super::super::units::{Amount, HealthFactor};
+use super::super::units::{Amount, HealthFactor, Round, mul_div};
 use alloy::primitives::Address;
+use execution::Taken;
 use state::Stage;
 
 impl Protocol for Market {
@@ -110,13 +111,37 @@ impl Protocol for Market {
         repay: Amount,
         when: &Moment<'_>,
     ) -> Result<Result<Outcome, Revert>, Unknown> {
-        let judged = self.judged(opportunity.account, when)?;
-        let (state, drawn) = match self.stepped(&judged, &opportunity.after)? {
-            Ok(stepped) => stepped,
-            Err(revert) => return Ok(Err(revert)),
+        self.outcome_for(opportunity, repay, Taken::Underlying, when)
+    }
+
+    fn outcome_in_shares(
+        &self,
+        opportunity: &Opportunity,
+        repay: Amount,
+        when: &Moment<'_>,
+    ) -> Result<Result<(Address, Outcome), Revert>, Unknown> {
+        let collateral = opportunity.collateral_asset;
+        let reserve = self.reserves.get(&collateral).ok_or(Unknown::Reserve(collateral))?;
+        let outcome = self.outcome_for(opportunity, repay, Taken::Shares, when)?;
+        Ok(outcome.map(|outcome| (reserve.a_token, outcome)))
+    }
+
+    fn worth(
+        &self,
+        (asset, units): (Address, Amount),
+        other: Address,
+        round: Round,
+        when: &Moment<'_>,
+    ) -> Result<Amount, Unknown> {
+        let of = |asset: Address| {
+            let reserve = self.reserves.get(&asset).ok_or(Unknown::Reserve(asset))?;
+            let price = when.prices.get(asset).ok_or(Unknown::NoPrice(asset))?;
+            Ok::<_, Unknown>((price.0, reserve.unit()))
         };
-        let judged = self.judged_as(opportunity.account, &state, judged.rules, when)?.after(drawn);
-        self.liquidate(&judged, opportunity, repay)
+        let ((price, unit), (other_price, other_unit)) = (of(asset)?, of(other)?);
+        let above = math::mul(price, other_unit)?;
+        let below = math::mul(other_price, unit)?;
+        Ok(Amount(mul_div(units.0, above, below, round)?))
     }
 
     fn flash(&self, asset: Address, amount: Amount) -> Option<FlashTerms> {
