@@ -197,12 +197,17 @@ async fn look(fork: &Fork, operator: &Operator, entry: &Entry) -> Result<Won> {
     let receipt = fork.provider.get_transaction_receipt(entry.hash).await?;
     let receipt = receipt.ok_or_else(|| eyre!("{} has no receipt", entry.hash))?;
     let mut borrower = None;
-    let mut liquidations = Vec::new();
+    let mut liquidations: Vec<Liquidation> = Vec::new();
     for log in receipt.logs().iter().filter(|log| Some(log.address()) == operator.executor) {
         if let Ok(event) = Executor::Liquidated::decode_log_data(log.data()) {
             borrower = Some(event.borrower);
         } else if let (Ok(event), Some(account)) = (Executor::Executed::decode_log_data(log.data()), borrower)
         {
+            if let Some(last) = liquidations.last_mut().filter(|last| last.account == account.to_string()) {
+                // Another of its debts, with a loan of its own.
+                last.profit_wei = last.profit_wei.plus(Wei(event.profit))?;
+                continue;
+            }
             let health = async |block: u64| {
                 let data = fork.account_data(&operator.market, account, BlockId::number(block)).await?;
                 eyre::Ok(HealthFactor(data.healthFactor))
