@@ -56,8 +56,8 @@ pub(super) fn loans<P: Protocol>(
     for partner in scope.partners.iter().copied().filter(|partner| *partner != debt) {
         for tier in TIERS {
             let pool = match knowledge.pool(Pair::of(debt, partner), tier) {
-                Known::Yes(pool) if !knowledge.is_walked(pool) => pool,
-                Known::Yes(_) | Known::No => continue,
+                Known::Yes(pool) => pool,
+                Known::No => continue,
                 Known::NotYet => {
                     waiting = true;
                     continue;
