@@ -289,9 +289,13 @@ pub struct Walked {
 }
 
 impl Walked {
-    /// `None` where more went through it than there can be.
+    /// `None` where no pool can stand so.
     fn make(&mut self, swap: &Swap, pool: Address, made: &Made) -> Option<()> {
-        self.stands.insert(pool, made.stand);
+        let stand = match made.stand {
+            Stand::V3(spot) => Stand::V3(spot.settled().ok()?),
+            reserves => reserves,
+        };
+        self.stands.insert(pool, stand);
         let sold = self.flows.entry((swap.sold, pool)).or_default();
         sold.given = sold.given.plus(Amount(made.amount_in)).ok()?;
         let bought = self.flows.entry((swap.bought, pool)).or_default();
