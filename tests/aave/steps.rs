@@ -124,6 +124,19 @@ fn an_opening_is_found_where_single_units_are_refused() {
 }
 
 #[test]
+fn openings_are_found_where_the_reserve_cannot_pay_the_largest_repay() {
+    for revision in RELEASES {
+        let mut market = world(revision, 8_250, 10_500, 8_418_367_346);
+        let openings = offered(&market, &[]).unwrap().openings;
+        let weth = market.reserves.values_mut().find(|reserve| reserve.id == 1).unwrap();
+        // The largest takes more than four of them, the opening less than two.
+        weth.available = Amount(big("2000000000000000000"));
+        assert_eq!(offered(&market, &[]).unwrap().openings, openings, "{revision}");
+        assert!(!openings.is_empty(), "{revision}");
+    }
+}
+
+#[test]
 fn what_the_first_step_leaves_is_what_the_second_finds() {
     let market = world(11, 8_250, 10_500, 8_418_367_346);
     let pair = offered(&market, &[]).unwrap();

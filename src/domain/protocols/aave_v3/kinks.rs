@@ -154,8 +154,12 @@ impl Pair<'_> {
         if at(least)? != Some(false) {
             return Ok(None);
         }
-        // Up to where what is left is no dust, then beyond.
-        for end in self.dust_bound()?.into_iter().filter(|bound| *bound < most).chain([most]) {
+        // Up to where what is left is no dust and the reserve can pay, then beyond.
+        let mut ends = vec![most];
+        ends.extend(self.dust_bound()?.filter(|bound| *bound < most));
+        ends.extend(self.liquid_bound(most)?);
+        ends.sort_unstable();
+        for end in ends {
             if least < end && at(end)? == Some(true) {
                 let last = self.turn(market, (least, end), turned)?;
                 return Ok(Some((last, last.wrapping_add(U256::ONE))));
