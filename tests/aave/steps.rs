@@ -136,6 +136,31 @@ fn openings_are_found_where_the_reserve_cannot_pay_the_largest_repay() {
     }
 }
 
+/// From 3.3 on half of all debt is the most, and a first call leaves less of that: beyond some size the next one cannot take
+/// all of another collateral any more, and must leave more than dust of it.
+#[test]
+fn the_largest_first_repay_that_leaves_the_next_all_of_a_collateral_is_found() {
+    for revision in RELEASES.into_iter().filter(|revision| *revision >= 7) {
+        // Ten WETH and 7,000 of another dollar, at a health of 0.98.
+        let mut market = world(revision, 8_250, 10_500, 14_311_224_489);
+        let other = asset(2, terms(6, 8_250, 10_500, 0), big(RAY), big(RAY));
+        let other = list(&mut market, other, big("100000000"));
+        hold(&mut market, BORROWER, other, U256::from(7_000_000_000_u64), U256::ZERO);
+        let when = Moment { timestamp: NOW, prices: &market.prices };
+        let pair = offered(&market, &[]).unwrap();
+        assert_ne!(pair.collateral_asset, other);
+        let takes_all = |first: U256| {
+            let pairs = market.opportunities(BORROWER, &[step(&pair, first)], &when).unwrap().unwrap();
+            let next = pairs.iter().find(|pair| pair.collateral_asset == other).unwrap();
+            let outcome = market.outcome(next, Amount(U256::MAX), &when).unwrap();
+            outcome.is_ok_and(|outcome| outcome.cover == U256::MAX)
+        };
+        let more = |first: U256| first + first / U256::from(250);
+        let found = pair.openings.iter().any(|first| takes_all(first.0) && !takes_all(more(first.0)));
+        assert!(found, "{revision}: {pair:?}");
+    }
+}
+
 #[test]
 fn what_the_first_step_leaves_is_what_the_second_finds() {
     let market = world(11, 8_250, 10_500, 8_418_367_346);
