@@ -55,12 +55,13 @@ fn all<P: Protocol>(
     };
     let net = |loan: &Loan| Net::of(loan.gross, loan.gas.cost(scope.base_fee));
     loans.sort_by_key(|loan| Reverse(net(loan)));
+    if rest.is_empty() {
+        let Some(loan) = loans.into_iter().next() else { return Known::No };
+        let net = net(&loan);
+        return Known::Yes(Ok((vec![loan], net)));
+    }
     // What comes behind several more is not looked at in every combination.
-    loans.truncate(match rest.len() {
-        0 => 1,
-        1 => MOST_CHOICES,
-        _ => 2,
-    });
+    loans.truncate(if rest.len() == 1 { MOST_CHOICES } else { 2 });
     let mut best: Option<Sum> = None;
     let mut refusal: Option<Refusal> = None;
     let mut is_waiting = false;
