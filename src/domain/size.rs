@@ -211,13 +211,17 @@ impl<P: Protocol> Search<'_, '_, P> {
         }
     }
 
-    /// Most of a pair's debt that the protocol itself lends at once, beside what the same loan lends for these calls.
-    fn lendable(&self, before: &[Taken], pair: &Opportunity) -> Option<Amount> {
-        let terms = self.scope.protocol.flash(pair.debt_asset, pair.most)?;
-        let same = before.iter().rev().take_while(|taken| taken.call.debt_asset == pair.debt_asset);
-        let drawn = before.iter().filter(|taken| taken.call.collateral_asset == pair.debt_asset);
-        let repaid = same.map(|taken| taken.call.outcome.repaid);
-        repaid.chain(drawn.map(|taken| taken.call.outcome.seized)).try_fold(terms.available, Amount::minus)
+    /// The largest sizes of a pair behind these calls for which a loan is still there that larger ones cannot have.
+    fn lendable(&mut self, before: &[Taken], pair: &Opportunity) -> Vec<Amount> {
+        let before = before.iter().map(|taken| taken.call).collect::<Vec<_>>();
+        match fund::limits(self.scope, &before, pair, self.knowledge) {
+            Known::Yes(limits) => limits,
+            Known::No => vec![],
+            Known::NotYet => {
+                self.is_waiting = true;
+                vec![]
+            }
+        }
     }
 
     /// Pairs of ours that are legal after these calls.
@@ -248,15 +252,8 @@ impl<P: Protocol> Search<'_, '_, P> {
     fn double(&mut self, singles: &[Found]) -> Option<Found> {
         let mut beginnings: Vec<Found> = Vec::new();
         for first in self.pairs {
-            let alone = singles.iter().filter_map(|found| found.calls.first());
-            let alone = alone.filter(|taken| is_of(first, taken)).map(|taken| taken.size);
-            let sizes = first
-                .openings
-                .iter()
-                .copied()
-                .chain(peak::steps(first, self.lendable(&[], first)))
-                .chain(alone);
-            let mut sizes = sizes.collect::<Vec<_>>();
+            let mut sizes = peak::steps(first, self.lendable(&[], first));
+            sizes.extend(first.openings.iter().copied().chain(alone(singles, first)));
             sizes.sort_unstable();
             sizes.dedup();
             for size in sizes {
@@ -282,8 +279,8 @@ impl<P: Protocol> Search<'_, '_, P> {
         let Ok(call) = self.scope.liquidation(first, size) else { return };
         let taken = Taken { size, call };
         for second in self.after(&[taken]) {
-            let sizes = peak::steps(&second, self.lendable(&[taken], &second)).into_iter();
-            let found = sizes.filter_map(|size| self.behind(&[taken], &second, size)?.ok());
+            let sizes = peak::steps(&second, self.lendable(&[taken], &second));
+            let found = sizes.into_iter().filter_map(|size| self.behind(&[taken], &second, size)?.ok());
             let found = found.collect::<Vec<_>>();
             beginnings.extend(found.into_iter().max_by_key(|found| self.scope.net(&found.draft)));
         }
@@ -340,6 +337,12 @@ impl<P: Protocol> Search<'_, '_, P> {
         }
         best.filter(|longer| self.scope.is_worth_more(&longer.draft, &found.draft))
     }
+}
+
+/// The size of a pair that is best for it by itself.
+fn alone(singles: &[Found], pair: &Opportunity) -> Option<Amount> {
+    let firsts = singles.iter().filter_map(|found| found.calls.first());
+    firsts.filter(|taken| is_of(pair, taken)).map(|taken| taken.size).next()
 }
 
 fn key(call: &Liquidation) -> (Address, Address) {
