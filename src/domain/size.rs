@@ -257,7 +257,7 @@ impl<P: Protocol> Search<'_, '_, P> {
             sizes.sort_unstable();
             sizes.dedup();
             for size in sizes {
-                self.begin(first, size, &mut beginnings);
+                self.begin(first, size, singles, &mut beginnings);
             }
         }
         beginnings.sort_by_key(|found| std::cmp::Reverse(self.scope.net(&found.draft)));
@@ -275,11 +275,12 @@ impl<P: Protocol> Search<'_, '_, P> {
     }
 
     /// What comes of `size` of a first pair, with each second one in a few sizes.
-    fn begin(&mut self, first: &Opportunity, size: Amount, beginnings: &mut Vec<Found>) {
+    fn begin(&mut self, first: &Opportunity, size: Amount, singles: &[Found], beginnings: &mut Vec<Found>) {
         let Ok(call) = self.scope.liquidation(first, size) else { return };
         let taken = Taken { size, call };
         for second in self.after(&[taken]) {
-            let sizes = peak::steps(&second, self.lendable(&[taken], &second));
+            let mut sizes = peak::steps(&second, self.lendable(&[taken], &second));
+            sizes.extend(alone(singles, &second).filter(|alone| *alone < second.most));
             let found = sizes.into_iter().filter_map(|size| self.behind(&[taken], &second, size)?.ok());
             let found = found.collect::<Vec<_>>();
             beginnings.extend(found.into_iter().max_by_key(|found| self.scope.net(&found.draft)));
