@@ -7,15 +7,17 @@ mod deal;
 mod fund;
 mod peak;
 mod price;
+mod refused;
 mod shares;
 
 pub use fund::GROWTH;
+pub use refused::Refusal;
 pub use shares::Holding;
 
 use super::cost::gas_limit;
-use super::plan::{Draft, Liquidation, Reason, Skip};
+use super::plan::{Draft, Liquidation, Reason};
 use super::prices::Moment;
-use super::protocol::{Opportunity, Protocol, Revert, Step};
+use super::protocol::{Opportunity, Protocol, Step};
 use super::route::{Knowledge, Known, Venue};
 use super::units::{Amount, Bps, FeePerGas, Gas, Net, Round, Wei};
 use alloy::primitives::Address;
@@ -58,48 +60,6 @@ pub struct Scope<'a, P> {
     /// Whose purse pays for shares, where they may be taken.
     pub executor: Address,
     pub holding: Option<&'a Holding>,
-}
-
-/// Why a size, a pair or an account is refused, with its numbers as far as there are any.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    pub reason: Reason,
-    pub repay: Option<Amount>,
-    pub net: Option<Net>,
-}
-
-impl Refusal {
-    pub fn bare(reason: Reason) -> Self {
-        Self { reason, repay: None, net: None }
-    }
-
-    /// Told of the pair it is about.
-    pub fn skip(self, pair: &Opportunity) -> Skip {
-        Skip {
-            account: pair.account,
-            health: Some(pair.health),
-            reason: self.reason,
-            debt_asset: Some(pair.debt_asset),
-            collateral_asset: Some(pair.collateral_asset),
-            repay: self.repay,
-            net: self.net,
-        }
-    }
-
-    /// Of several refusals the one nearest to a plan is told: what loses least, else what came furthest.
-    fn nearer(self, other: Self) -> Self {
-        let near = |refusal: &Self| {
-            let rank = match refusal.reason {
-                Reason::Unprofitable => 4,
-                Reason::NoRoute => 3,
-                Reason::NoFunding | Reason::EmptyPurse => 2,
-                Reason::Refused(Revert::Illiquid) => 1,
-                _ => 0,
-            };
-            (rank, refusal.net)
-        };
-        if near(&other) > near(&self) { other } else { self }
-    }
 }
 
 /// The best draft for one account by calls of these pairs, a pair and the reason why there is none, or the need to ask
@@ -184,10 +144,7 @@ impl<P: Protocol> Search<'_, '_, P> {
             match self.behind(before, pair, size)? {
                 Ok(found) => Some((self.scope.net(&found.draft), found)),
                 Err(other) => {
-                    refusal = Some(match refusal.take() {
-                        Some(known) => known.nearer(other),
-                        None => other,
-                    });
+                    refusal = Some(Refusal::nearest(refusal.take(), other));
                     None
                 }
             }
@@ -227,13 +184,17 @@ impl<P: Protocol> Search<'_, '_, P> {
         }
     }
 
-    /// Most of a pair's debt that the protocol itself lends at once, beside what the same loan lends for these calls.
-    fn lendable(&self, before: &[Taken], pair: &Opportunity) -> Option<Amount> {
-        let terms = self.scope.protocol.flash(pair.debt_asset, pair.most)?;
-        let same = before.iter().rev().take_while(|taken| taken.call.debt_asset == pair.debt_asset);
-        let drawn = before.iter().filter(|taken| taken.call.collateral_asset == pair.debt_asset);
-        let repaid = same.map(|taken| taken.call.outcome.repaid);
-        repaid.chain(drawn.map(|taken| taken.call.outcome.seized)).try_fold(terms.available, Amount::minus)
+    /// The largest sizes of a pair behind these calls for which a loan is still there that larger ones cannot have.
+    fn lendable(&mut self, before: &[Taken], pair: &Opportunity) -> Vec<Amount> {
+        let before = before.iter().map(|taken| taken.call).collect::<Vec<_>>();
+        match fund::limits(self.scope, &before, pair, self.knowledge) {
+            Known::Yes(limits) => limits,
+            Known::No => vec![],
+            Known::NotYet => {
+                self.is_waiting = true;
+                vec![]
+            }
+        }
     }
 
     /// Pairs of ours that are legal after these calls.
@@ -264,19 +225,12 @@ impl<P: Protocol> Search<'_, '_, P> {
     fn double(&mut self, singles: &[Found]) -> Option<Found> {
         let mut beginnings: Vec<Found> = Vec::new();
         for first in self.pairs {
-            let alone = singles.iter().filter_map(|found| found.calls.first());
-            let alone = alone.filter(|taken| is_of(first, taken)).map(|taken| taken.size);
-            let sizes = first
-                .openings
-                .iter()
-                .copied()
-                .chain(peak::steps(first, self.lendable(&[], first)))
-                .chain(alone);
-            let mut sizes = sizes.collect::<Vec<_>>();
+            let mut sizes = peak::steps(first, self.lendable(&[], first));
+            sizes.extend(first.openings.iter().copied().chain(alone(singles, first)));
             sizes.sort_unstable();
             sizes.dedup();
             for size in sizes {
-                self.begin(first, size, &mut beginnings);
+                self.begin(first, size, singles, &mut beginnings);
             }
         }
         beginnings.sort_by_key(|found| std::cmp::Reverse(self.scope.net(&found.draft)));
@@ -294,12 +248,13 @@ impl<P: Protocol> Search<'_, '_, P> {
     }
 
     /// What comes of `size` of a first pair, with each second one in a few sizes.
-    fn begin(&mut self, first: &Opportunity, size: Amount, beginnings: &mut Vec<Found>) {
+    fn begin(&mut self, first: &Opportunity, size: Amount, singles: &[Found], beginnings: &mut Vec<Found>) {
         let Ok(call) = self.scope.liquidation(first, size) else { return };
         let taken = Taken { size, call };
         for second in self.after(&[taken]) {
-            let sizes = peak::steps(&second, self.lendable(&[taken], &second)).into_iter();
-            let found = sizes.filter_map(|size| self.behind(&[taken], &second, size)?.ok());
+            let mut sizes = peak::steps(&second, self.lendable(&[taken], &second));
+            sizes.extend(alone(singles, &second).filter(|alone| *alone < second.most));
+            let found = sizes.into_iter().filter_map(|size| self.behind(&[taken], &second, size)?.ok());
             let found = found.collect::<Vec<_>>();
             beginnings.extend(found.into_iter().max_by_key(|found| self.scope.net(&found.draft)));
         }
@@ -356,6 +311,12 @@ impl<P: Protocol> Search<'_, '_, P> {
         }
         best.filter(|longer| self.scope.is_worth_more(&longer.draft, &found.draft))
     }
+}
+
+/// The size of a pair that is best for it by itself.
+fn alone(singles: &[Found], pair: &Opportunity) -> Option<Amount> {
+    let firsts = singles.iter().filter_map(|found| found.calls.first());
+    firsts.filter(|taken| is_of(pair, taken)).map(|taken| taken.size).next()
 }
 
 fn key(call: &Liquidation) -> (Address, Address) {

@@ -124,6 +124,44 @@ fn an_opening_is_found_where_single_units_are_refused() {
 }
 
 #[test]
+fn openings_are_found_where_the_reserve_cannot_pay_the_largest_repay() {
+    for revision in RELEASES {
+        let mut market = world(revision, 8_250, 10_500, 8_418_367_346);
+        let openings = offered(&market, &[]).unwrap().openings;
+        let weth = market.reserves.values_mut().find(|reserve| reserve.id == 1).unwrap();
+        // The largest takes more than four of them, the opening less than two.
+        weth.available = Amount(big("2000000000000000000"));
+        assert_eq!(offered(&market, &[]).unwrap().openings, openings, "{revision}");
+        assert!(!openings.is_empty(), "{revision}");
+    }
+}
+
+/// From 3.3 on half of all debt is the most, and a first call leaves less of that: beyond some size the next one cannot take
+/// all of another collateral any more, and must leave more than dust of it.
+#[test]
+fn the_largest_first_repay_that_leaves_the_next_all_of_a_collateral_is_found() {
+    for revision in RELEASES.into_iter().filter(|revision| *revision >= 7) {
+        // Ten WETH and 7,000 of another dollar, at a health of 0.98.
+        let mut market = world(revision, 8_250, 10_500, 14_311_224_489);
+        let other = asset(2, terms(6, 8_250, 10_500, 0), big(RAY), big(RAY));
+        let other = list(&mut market, other, big("100000000"));
+        hold(&mut market, BORROWER, other, U256::from(7_000_000_000_u64), U256::ZERO);
+        let when = Moment { timestamp: NOW, prices: &market.prices };
+        let pair = offered(&market, &[]).unwrap();
+        assert_ne!(pair.collateral_asset, other);
+        let takes_all = |first: U256| {
+            let pairs = market.opportunities(BORROWER, &[step(&pair, first)], &when).unwrap().unwrap();
+            let next = pairs.iter().find(|pair| pair.collateral_asset == other).unwrap();
+            let outcome = market.outcome(next, Amount(U256::MAX), &when).unwrap();
+            outcome.is_ok_and(|outcome| outcome.cover == U256::MAX)
+        };
+        let more = |first: U256| first + first / U256::from(250);
+        let found = pair.openings.iter().any(|first| takes_all(first.0) && !takes_all(more(first.0)));
+        assert!(found, "{revision}: {pair:?}");
+    }
+}
+
+#[test]
 fn what_the_first_step_leaves_is_what_the_second_finds() {
     let market = world(11, 8_250, 10_500, 8_418_367_346);
     let pair = offered(&market, &[]).unwrap();

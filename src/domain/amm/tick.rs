@@ -58,10 +58,39 @@ pub fn sqrt_price(tick: i32) -> Result<U256, Overflow> {
     if is_whole { Ok(root) } else { root.checked_add(U256::ONE).ok_or(Overflow) }
 }
 
+/// The last tick whose price is not above this one.
+/// Source: Uniswap V3 `TickMath.getTickAtSqrtRatio`, by halving.
+///
+/// # Errors
+/// `Overflow` for a price below the first.
+pub fn at(price: U256) -> Result<i32, Overflow> {
+    if price < MIN_SQRT_PRICE {
+        return Err(Overflow);
+    }
+    let (mut low, mut high) = (MIN, MAX.saturating_add(1));
+    while high.saturating_sub(low) > 1 {
+        let middle = low.midpoint(high);
+        if sqrt_price(middle)? <= price { low = middle } else { high = middle }
+    }
+    Ok(low)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use alloy::primitives::U512;
+
+    #[test]
+    fn a_price_is_of_the_last_tick_that_is_not_above_it() {
+        for tick in [MIN, -221_818, -256, -1, 0, 1, 255, 256, 209_151, MAX] {
+            let price = sqrt_price(tick).unwrap();
+            assert_eq!(at(price), Ok(tick));
+            if tick > MIN {
+                assert_eq!(at(price - U256::ONE), Ok(tick - 1));
+            }
+        }
+        assert_eq!(at(MIN_SQRT_PRICE - U256::ONE), Err(Overflow));
+    }
 
     /// Squared, a root is the price that is 1.0001 to the tick: within two units of where it must lie.
     fn check(bit: usize, square: U512, expected: U512) {

@@ -30,10 +30,25 @@ pub struct Pool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spot {
     pub sqrt_price: U256,
-    /// The price's, or one with no initialized tick and no end of a word between the two: swaps go the same way from both.
+    /// The price's; behind a swap the last that it passed, until the pool is `settled`.
     pub tick: i32,
     /// In range.
     pub liquidity: u128,
+}
+
+impl Spot {
+    /// With the price's own tick, as pools write it down: where the next swap's steps end hangs on it, and each of them
+    /// rounds. What came down to the very price of a tick stays below it.
+    ///
+    /// # Errors
+    /// `Stop::Refused` where no tick has this price.
+    pub fn settled(self) -> Result<Self, Stop> {
+        let above = self.tick.saturating_add(1);
+        if above <= tick::MAX && tick::sqrt_price(above)? == self.sqrt_price {
+            return Ok(self);
+        }
+        Ok(Self { tick: tick::at(self.sqrt_price)?, ..self })
+    }
 }
 
 /// What a swap did.

@@ -22,8 +22,8 @@ pub struct Knowledge {
     books: BTreeMap<Address, Book>,
     /// Of pairs; nothing of what does not answer as one.
     reserves: BTreeMap<Address, Option<v2::Pair>>,
-    /// Where pools stand after the swaps that were walked.
-    moved: BTreeMap<Address, Stand>,
+    /// What swaps that were walked have made of pools.
+    moved: Walked,
     missing: BTreeSet<Question>,
 }
 
@@ -103,47 +103,50 @@ impl Knowledge {
         self.ask(known, Question::Pool(pair, kind))
     }
 
-    /// What of `token` is in `holder`.
+    /// What of `token` is in `holder`, behind the swaps that were walked.
     pub fn holds(&mut self, token: Address, holder: Address) -> Known<Amount> {
         let known = self.held.get(&(token, holder)).copied();
-        self.ask(known, Question::Holds { token, holder })
+        match (self.ask(known, Question::Holds { token, holder }), self.moved.flows.get(&(token, holder))) {
+            (Known::Yes(held), Some(flow)) => {
+                let now = held.plus(flow.given).ok().and_then(|held| held.minus(flow.taken));
+                now.map_or(Known::No, Known::Yes)
+            }
+            (known, _) => known,
+        }
     }
 
     /// From now on, and until that is walked back, these swaps have been made too. Answers what had been before; `No` where
     /// a pool refuses one, and nothing has been made then.
     pub fn walk(&mut self, swaps: &[Swap]) -> Known<Walked> {
-        let before = Walked(self.moved.clone());
+        let before = self.moved.clone();
         for swap in swaps {
             let exact = if swap.buys { Exact::Out(swap.taken.0) } else { Exact::In(swap.given.0) };
             let mut missing = Vec::new();
             let made = match self.find(Pair::of(swap.sold, swap.bought), swap.pool) {
                 Known::Yes(pool) => self
                     .swap((swap.pool, pool), (swap.sold, swap.bought), exact, &mut missing)
-                    .map(|made| (pool, made.stand)),
+                    .map(|made| (pool, made)),
                 Known::No => Known::No,
                 Known::NotYet => Known::NotYet,
             };
             self.missing.extend(missing);
             match made {
-                Known::Yes((pool, stand)) => {
-                    self.moved.insert(pool, stand);
+                Known::Yes((pool, made)) if self.moved.make(swap, pool, &made).is_some() => {}
+                Known::NotYet => {
+                    self.moved = before;
+                    return Known::NotYet;
                 }
-                Known::No | Known::NotYet => {
-                    self.moved = before.0;
-                    return made.map(|_| Walked::default());
+                _ => {
+                    self.moved = before;
+                    return Known::No;
                 }
             }
         }
         Known::Yes(before)
     }
 
-    /// A swap that has been made went through this pool.
-    pub fn is_walked(&self, pool: Address) -> bool {
-        self.moved.contains_key(&pool)
-    }
-
     pub fn walk_back(&mut self, before: Walked) {
-        self.moved = before.0;
+        self.moved = before;
     }
 
     /// The pools that pay most for `amount` of `sold`, one or two, and what they pay. Two only where that brings more than
@@ -244,7 +247,7 @@ impl Knowledge {
         missing: &mut Vec<Question>,
     ) -> Known<Made> {
         let given = given(sold, bought);
-        let moved = self.moved.get(&pool).copied();
+        let moved = self.moved.stands.get(&pool).copied();
         match kind {
             PoolKind::V3(_) => {
                 let Some(book) = self.books.get(&pool) else { return Known::No };
@@ -277,8 +280,36 @@ impl Knowledge {
 }
 
 /// Swaps that have been made.
-#[derive(Default)]
-pub struct Walked(BTreeMap<Address, Stand>);
+#[derive(Clone, Debug, Default)]
+pub struct Walked {
+    /// Where pools stand.
+    stands: BTreeMap<Address, Stand>,
+    /// By token and pool.
+    flows: BTreeMap<(Address, Address), Flow>,
+}
+
+impl Walked {
+    /// `None` where no pool can stand so.
+    fn make(&mut self, swap: &Swap, pool: Address, made: &Made) -> Option<()> {
+        let stand = match made.stand {
+            Stand::V3(spot) => Stand::V3(spot.settled().ok()?),
+            reserves => reserves,
+        };
+        self.stands.insert(pool, stand);
+        let sold = self.flows.entry((swap.sold, pool)).or_default();
+        sold.given = sold.given.plus(Amount(made.amount_in)).ok()?;
+        let bought = self.flows.entry((swap.bought, pool)).or_default();
+        bought.taken = bought.taken.plus(Amount(made.amount_out)).ok()?;
+        Some(())
+    }
+}
+
+/// What pools were given of a token, and what was taken from them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Flow {
+    given: Amount,
+    taken: Amount,
+}
 
 /// Where a pool stands.
 #[derive(Clone, Copy, Debug)]

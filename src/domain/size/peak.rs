@@ -14,20 +14,20 @@ const REFINEMENTS: usize = 3;
 const PARTS: u32 = 6;
 
 /// The sizes of a pair to begin with: where the outcome changes its form, what can be lent, and some between.
-pub(super) fn ladder(pair: &Opportunity, lendable: Option<Amount>) -> Vec<Amount> {
+pub(super) fn ladder(pair: &Opportunity, lendable: Vec<Amount>) -> Vec<Amount> {
     shares(pair, lendable, &LADDER)
 }
 
 /// The same, coarser.
-pub(super) fn steps(pair: &Opportunity, lendable: Option<Amount>) -> Vec<Amount> {
+pub(super) fn steps(pair: &Opportunity, lendable: Vec<Amount>) -> Vec<Amount> {
     shares(pair, lendable, &STEPS)
 }
 
-fn shares(pair: &Opportunity, lendable: Option<Amount>, shares: &[u32]) -> Vec<Amount> {
+fn shares(pair: &Opportunity, lendable: Vec<Amount>, shares: &[u32]) -> Vec<Amount> {
     let share = |share: &u32| mul_div(pair.most.0, U256::from(*share), U256::from(16_384), Round::Up).ok();
     let mut sizes = shares.iter().filter_map(share).map(Amount).collect::<Vec<_>>();
     sizes.extend(pair.kinks.iter().copied());
-    sizes.extend(lendable.filter(|lendable| *lendable < pair.most));
+    sizes.extend(lendable);
     sizes.sort_unstable();
     sizes.dedup();
     sizes

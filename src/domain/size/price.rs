@@ -55,12 +55,13 @@ fn all<P: Protocol>(
     };
     let net = |loan: &Loan| Net::of(loan.gross, loan.gas.cost(scope.base_fee));
     loans.sort_by_key(|loan| Reverse(net(loan)));
+    if rest.is_empty() {
+        let Some(loan) = loans.into_iter().next() else { return Known::No };
+        let net = net(&loan);
+        return Known::Yes(Ok((vec![loan], net)));
+    }
     // What comes behind several more is not looked at in every combination.
-    loans.truncate(match rest.len() {
-        0 => 1,
-        1 => MOST_CHOICES,
-        _ => 2,
-    });
+    loans.truncate(if rest.len() == 1 { MOST_CHOICES } else { 2 });
     let mut best: Option<Sum> = None;
     let mut refusal: Option<Refusal> = None;
     let mut is_waiting = false;
@@ -82,7 +83,7 @@ fn all<P: Protocol>(
                     best = Some(([loan].into_iter().chain(behind).collect(), sum));
                 }
             }
-            Known::Yes(Err(other)) => refusal = Some(nearer(refusal, other)),
+            Known::Yes(Err(other)) => refusal = Some(Refusal::nearest(refusal, other)),
             Known::No => {}
             Known::NotYet => is_waiting = true,
         }
@@ -143,20 +144,13 @@ fn choices<P: Protocol>(
                 // What is missing, and the gas of the cheapest call there is.
                 let loss = poor.short.and_then(|short| short.plus(base.cost(scope.base_fee)).ok());
                 let poor = Refusal { reason: poor.reason, repay: Some(repaid), net: loss.map(Net::Loss) };
-                refusal = Some(nearer(refusal, poor));
+                refusal = Some(Refusal::nearest(refusal, poor));
             }
             Known::No => {}
             Known::NotYet => is_waiting = true,
         }
     }
     ended(is_waiting, (!found.is_empty()).then_some(found), refusal)
-}
-
-fn nearer(known: Option<Refusal>, other: Refusal) -> Refusal {
-    match known {
-        Some(known) => known.nearer(other),
-        None => other,
-    }
 }
 
 /// What was found, else why not, unless something must be asked first.

@@ -95,6 +95,16 @@ impl Pair<'_> {
                 let is_more = |left: &Left| Ok(other >= half(left)?);
                 found.extend(self.boundary(market, most, &is_more)?.map(|(last, _)| last));
             }
+            // Half of what is left takes all of this collateral, or of another still: of a part it would leave dust.
+            let worth = |value: U256| math::percent_div(value, self.bonus, Rounding::Ceil);
+            found.extend(
+                self.boundary(market, most, &|left| Ok(worth(left.supplied)? < half(left)?))?
+                    .map(|(_, first)| first),
+            );
+            for other in self.other_collaterals(market)? {
+                let is_more = |left: &Left| Ok(other >= half(left)?);
+                found.extend(self.boundary(market, most, &is_more)?.map(|(last, _)| last));
+            }
         }
         Ok(found.into_iter().map(Amount).collect())
     }
@@ -104,6 +114,18 @@ impl Pair<'_> {
         let owed = market.reserves.values().filter(|reserve| self.judged.account.borrows(reserve.id));
         let others = owed.filter(|reserve| reserve.id != self.debt.id);
         others.map(|reserve| self.judged.debt_value(reserve, self.judged.price(reserve)?)).collect()
+    }
+
+    /// What repays each other collateral whole, by base value.
+    fn other_collaterals(&self, market: &Market) -> Result<Vec<U256>, Unknown> {
+        let held = market.reserves.values().filter(|reserve| self.judged.counts(reserve));
+        let others = held.filter(|reserve| reserve.id != self.collateral.id);
+        let needed = others.map(|reserve| {
+            let value = self.judged.supply_value(reserve, self.judged.price(reserve)?)?;
+            let bonus = self.judged.bonus(reserve);
+            Ok((!bonus.is_zero()).then(|| math::percent_div(value, bonus, Rounding::Ceil)).transpose()?)
+        });
+        needed.filter_map(Result::transpose).collect()
     }
 
     /// The largest repays after which the account is still weaker than a bound. Where the averaged threshold is floored,
@@ -154,8 +176,12 @@ impl Pair<'_> {
         if at(least)? != Some(false) {
             return Ok(None);
         }
-        // Up to where what is left is no dust, then beyond.
-        for end in self.dust_bound()?.into_iter().filter(|bound| *bound < most).chain([most]) {
+        // Up to where what is left is no dust and the reserve can pay, then beyond.
+        let mut ends = vec![most];
+        ends.extend(self.dust_bound()?.filter(|bound| *bound < most));
+        ends.extend(self.liquid_bound(most)?);
+        ends.sort_unstable();
+        for end in ends {
             if least < end && at(end)? == Some(true) {
                 let last = self.turn(market, (least, end), turned)?;
                 return Ok(Some((last, last.wrapping_add(U256::ONE))));

@@ -99,7 +99,9 @@ impl Market {
         if let Err(refused) = pair.permitted(self) {
             return Ok(Err(refused));
         }
-        pair.outcome(repay.0, takes)
+        // Where a repay opens something for the next call, a unit less may not.
+        let is_exact = opportunity.openings.contains(&repay);
+        pair.outcome(if is_exact { repay.0 } else { pair.least_for(repay.0) }, takes)
     }
 
     pub(super) fn pair<'a>(
@@ -282,9 +284,28 @@ impl<'a> Pair<'a> {
 
     /// Collateral units for `covered` debt units, bonus included.
     pub fn reward(&self, covered: U256) -> Result<U256, Overflow> {
+        math::percent_mul(self.unrewarded(covered)?, self.bonus, self.judged.rules.reward)
+    }
+
+    /// The same without the bonus.
+    fn unrewarded(&self, covered: U256) -> Result<U256, Overflow> {
         let worth = math::mul(math::mul(self.debt_price, covered)?, self.collateral.unit())?;
-        let base = math::div(worth, math::mul(self.collateral_price, self.debt.unit())?)?;
-        math::percent_mul(base, self.bonus, self.judged.rules.reward)
+        math::div(worth, math::mul(self.collateral_price, self.debt.unit())?)
+    }
+
+    /// The least debt units that take as much collateral as so many do: of coarse collateral the last unit may cost much
+    /// more than it is worth. A debt that is paid whole stays so.
+    fn least_for(&self, covered: U256) -> U256 {
+        let least = || {
+            let covered = covered.min(self.most()?);
+            let base = self.unrewarded(covered)?;
+            let worth = math::mul(self.collateral_price, self.debt.unit())?;
+            math::scale(base, worth, math::mul(self.debt_price, self.collateral.unit())?, Rounding::Ceil)
+        };
+        match least() {
+            Ok(least) if !least.is_zero() && covered < self.owed => least.min(covered),
+            _ => covered,
+        }
     }
 
     /// Debt units that take the whole collateral.
