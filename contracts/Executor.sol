@@ -354,7 +354,7 @@ contract Executor {
         address debt = leg.debt;
         address shares = plan.profitToken;
         _need(debt, PURSE);
-        if (shares == debt || _read(shares, abi.encodeCall(IShares.UNDERLYING_ASSET_ADDRESS, ())) != uint160(leg.collateral)) {
+        if (shares == debt || shares == leg.collateral || _read(shares, abi.encodeCall(IShares.UNDERLYING_ASSET_ADDRESS, ())) != uint160(leg.collateral)) {
             revert NotShares(shares, leg.collateral);
         }
         uint256 before = _balance(debt);

@@ -189,6 +189,11 @@ fn what_may_be_held_is_written_whole_and_each_asset_once() {
         with_collateral(&format!("\"{ACCOUNT}, {ACCOUNT}\"")),
         &format!("markets.v30.shares.collateral: names {ACCOUNT} twice"),
     );
+    let key = PRIVATE_KEY.trim_start_matches("0x");
+    let hidden = "markets.v30.shares.collateral: the value (not shown) is not an address";
+    check(with_collateral(&format!("[\"{PRIVATE_KEY}\"]")), hidden);
+    check(with_collateral(&format!("\"{ACCOUNT} {key}\"")), hidden);
+    check(with_collateral("[\"${ONE}\"]").variable("ONE", "secret"), hidden);
     check(with_collateral("[]"), "backstop.toml:7: markets.v30.shares.collateral: missing: ");
     check(
         held(&whole.replace("200", "5001")),

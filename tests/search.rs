@@ -38,8 +38,7 @@ fn searched(world: &World) -> Option<Draft> {
         most_calls: MOST_CALLS,
         most_loans: MOST_LOANS,
         gas_limit: TRANSACTION_CAP,
-        executor: BORROWER,
-        holding: None,
+        purse: None,
     };
     let pairs = world.market.opportunities(BORROWER, &[], &scope.when).unwrap().ok()?;
     let mut knowledge = Knowledge::of(&world.pools.venue);

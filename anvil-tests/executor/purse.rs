@@ -119,7 +119,8 @@ async fn a_purse_buys_listed_shares_and_nothing_else() -> Result<()> {
     till.refuses("a swap", one_call(1), |plan| plan.legs[0].swaps = swaps).await?;
     till.refuses("two calls", one_call(2), |plan| plan.legs.push(plan.legs[0].clone())).await?;
     till.refuses("for nothing", Executor::NoLimit {}, |plan| plan.minProfit = U256::ZERO).await?;
-    for token in [usdc, others] {
+    // Listed or not, the collateral itself is none.
+    for token in [usdc, others, weth] {
         let not_shares = Executor::NotShares { token, collateral: weth };
         till.refuses("for something else", not_shares, |plan| plan.profitToken = token).await?;
     }

@@ -2,7 +2,7 @@
 //! it once the operator allows that and has filled the purse.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -39,6 +39,8 @@ async fn what_cannot_be_paid_out_is_taken_as_shares_where_that_is_allowed() -> R
         refused(&stand).wrap_err(market)?;
         allow(&mut stand).await.wrap_err(market)?;
         without_a_purse(&stand).await.wrap_err(market)?;
+        fill(&stand, 20_000).await.wrap_err(market)?;
+        shared(&stand).await.wrap_err(market)?;
         fill(&stand, 1_000_000).await.wrap_err(market)?;
         promised(&stand).await.wrap_err(market)?;
         taken(&stand).await.wrap_err(market)?;
@@ -143,6 +145,33 @@ async fn promised(stand: &Stand) -> Result<()> {
         stand.fork.revert(snapshot).await?;
     }
     eprintln!("{}: {} plans for shares do as they say", stand.market, plans.len());
+    Ok(())
+}
+
+/// What all plans together take of each debt is in the purse: they are carried out one behind the other.
+async fn shared(stand: &Stand) -> Result<()> {
+    let plans = for_shares(stand, stand.scan()?).await?;
+    ensure!(plans.len() >= 2, "{} plans for shares", plans.len());
+    let executor = executor(stand)?;
+    let mut wanted = BTreeMap::<Address, U256>::new();
+    for plan in &plans {
+        let leg = plan.leg()?;
+        *wanted.entry(leg.debt_asset).or_default() += leg.repay;
+    }
+    let mut scarce = 0;
+    for (debt, wanted) in wanted {
+        let there = held(stand, debt, executor).await?;
+        ensure!(wanted <= there, "{wanted} of {debt} wanted, {there} there");
+        scarce += usize::from(wanted * U256::from(100) > there * U256::from(99));
+    }
+    ensure!(scarce > 0, "there is enough for all of {plans:#?}");
+    let snapshot = stand.fork.snapshot().await?;
+    for plan in &plans {
+        stand.fork.chain.set_next_base_fee(U256::from(10_000_000_000_u64)).await?;
+        stand.fork.send(stand.operator.address, plan.call.to, plan.call.data.clone()).await?;
+    }
+    stand.fork.revert(snapshot).await?;
+    eprintln!("{}: {} plans share a purse of 20,000 dollars of each", stand.market, plans.len());
     Ok(())
 }
 

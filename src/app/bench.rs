@@ -87,7 +87,10 @@ fn partners(mut tokens: Vec<Address>, native: Address) -> Vec<Address> {
 }
 
 /// What the configuration names must be the market's, and what it is worth must be known.
-fn may_be_held(config: &Config, market: &Market, holding: &Holding, native: Address) -> Result<()> {
+///
+/// # Errors
+/// What is wrong, and what to do about it.
+pub fn may_be_held(config: &Config, market: &Market, holding: &Holding, native: Address) -> Result<()> {
     let name = &config.market.name;
     for (field, assets) in [("collateral", &holding.collaterals), ("debt", &holding.debts)] {
         if let Some(asset) = assets.iter().find(|asset| !market.reserves.contains_key(*asset)) {
@@ -98,7 +101,8 @@ fn may_be_held(config: &Config, market: &Market, holding: &Holding, native: Addr
     }
     if !market.reserves.contains_key(&native) {
         return Err(eyre!(
-            "markets.{name}.shares: the market's oracle does not know the wrapped native coin {native}, so that nothing              says what shares are worth in it: remove the table"
+            "markets.{name}.shares: the market's oracle does not know the wrapped native coin {native}, so that \
+             nothing says what shares are worth in it: remove the table"
         ));
     }
     Ok(())

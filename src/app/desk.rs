@@ -345,9 +345,16 @@ fn detail(plan: &Plan) -> Vec<serde_json::Value> {
             "legs": legs(&loan.calls),
             "health_factor": draft.health,
             "swaps": swap_lines(&loan.swaps),
-            "shares": loan.shares(),
+            "shares": loan.shares().map(|shares| json!({
+                "token": shares.token,
+                "units": shares.units,
+                "least": shares.least,
+                "worth_wei": shares.worth,
+                "paid": shares.paid,
+                "cost_wei": shares.cost,
+            })),
             "gross_wei": if draft.loans.len() == 1 { plan.gross } else { loan.gross },
-            "min_profit_wei": plan.proposal.min_profit,
+            "min_profit_wei": loan.shares().is_none().then_some(plan.proposal.min_profit),
         })
     };
     draft.loans.iter().map(part).collect()

@@ -3,6 +3,7 @@
 
 mod executor;
 mod journal;
+mod lists;
 mod market;
 mod node;
 mod report;

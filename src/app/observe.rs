@@ -180,7 +180,7 @@ impl Voice {
             tracing::warn!(account, why, "failed alone");
         }
         for (token, units) in &verdict.shares {
-            tracing::info!(%token, %units, "shares went to the receiver: booked at the oracle's price, less your discount");
+            tracing::info!(%token, %units, "shares went to the receiver: booked at the oracle's prices when it was planned, less your discount");
         }
         self.event(
             word,

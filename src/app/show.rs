@@ -96,7 +96,7 @@ pub fn legs<'a>(calls: impl IntoIterator<Item = &'a Liquidation>) -> Vec<Leg> {
 
 /// The token that a draft takes and keeps.
 pub fn shares(draft: &Draft) -> Option<String> {
-    draft.loans.iter().find_map(Loan::shares).map(|token| token.to_string())
+    draft.loans.iter().find_map(Loan::shares).map(|shares| shares.token.to_string())
 }
 
 pub fn swap_lines<'a>(swaps: impl IntoIterator<Item = &'a Swap>) -> Vec<SwapLine> {
@@ -160,7 +160,7 @@ fn route(draft: &Draft) -> String {
         let named = if last.replace(kind) == Some(kind) { String::new() } else { format!("{kind} ") };
         words.push(format!("{named}{} %", show_tier(swap.pool.fee())));
     }
-    if draft.loans.iter().any(|loan| loan.shares().is_some()) {
+    if draft.purse().is_some() {
         return "kept as shares, paid from the purse".into();
     }
     if words.is_empty() { "no swap".into() } else { words.join(" + ") }

@@ -233,7 +233,7 @@ fn expand(sources: &Sources, layer: &mut Layer, mistakes: &mut Vec<Mistake>) {
         if !matches!(place, Place::File { .. }) {
             continue;
         }
-        let Some(text) = raw.written_text() else { continue };
+        let Some(text) = raw.written_texts() else { continue };
         match file::expand(text, &sources.environment) {
             Ok(None) => {}
             Ok(Some(text)) => *raw = Raw::hidden(&text),

@@ -74,6 +74,11 @@ impl Raw {
         (self.form == Form::Text).then_some(&*self.text)
     }
 
+    /// The same, or the texts of a list: what may name variables.
+    pub fn written_texts(&self) -> Option<&str> {
+        matches!(self.form, Form::Text | Form::List).then_some(&*self.text)
+    }
+
     /// The text as it is, for `show`, which knows which keys are secret.
     pub fn plain(&self) -> String {
         self.text().unwrap_or_else(|_| self.text.clone())
@@ -202,10 +207,8 @@ pub(super) fn addresses(raw: &Raw) -> Result<Option<Vec<Address>>, String> {
     let text = if raw.form == Form::List { raw.text.clone() } else { raw.text()? };
     let words = text.split([' ', ',']).map(str::trim).filter(|word| !word.is_empty());
     let found = words.map(|word| {
-        let why = |why| {
-            if raw.hidden { format!("the value (not shown): one {why}") } else { format!("{word:?} {why}") }
-        };
-        parse_address(word).map_err(why)
+        let one = Raw { text: word.to_owned(), form: Form::Text, hidden: raw.hidden };
+        parse_address(word).map_err(|why| format!("{} {why}", one.shown()))
     });
     let mut found = found.collect::<Result<Vec<_>, _>>()?;
     found.sort_unstable();

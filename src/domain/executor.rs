@@ -33,6 +33,11 @@ impl Role {
         U256::from(self as u8)
     }
 
+    /// Whether an address with these bits on the list serves in this role: a purse does as a token.
+    pub fn is_served_by(self, bits: U256) -> bool {
+        bits == self.bit() || (self == Self::Token && bits == Self::Purse.bit())
+    }
+
     /// Which form of the swap calls this router code takes: the one with a deadline in its structs, or the
     /// one without. `None` for code that has neither.
     pub fn of_router(code: &[u8]) -> Option<Self> {
@@ -168,10 +173,10 @@ impl Order<'_> {
         let (funding, source, pair_token, pair_fee) = match *funding {
             Funding::Lender(lender) => (0, lender, Address::ZERO, 0),
             Funding::Pool { partner, tier, .. } => (1, self.venue.factory, partner, tier),
-            Funding::Purse { .. } => (2, Address::ZERO, Address::ZERO, 0),
+            Funding::Purse(_) => (2, Address::ZERO, Address::ZERO, 0),
         };
         let (profit_token, min_profit) = match self.loan.funding {
-            Funding::Purse { shares, least } => (shares, least.0),
+            Funding::Purse(shares) => (shares.token, shares.least.0),
             Funding::Lender(_) | Funding::Pool { .. } => (self.venue.wrapped_native, self.min_profit.0),
         };
         Executor::Plan {

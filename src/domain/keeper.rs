@@ -8,6 +8,7 @@
 mod facts;
 mod flight;
 mod offer;
+mod purse;
 mod weigh;
 
 pub use facts::{Effect, Halt, Input, Report, Terms};
@@ -20,7 +21,7 @@ use super::plan::{Call, Draft, Plan, Proposal, Reason, Skip, Submission};
 use super::prices::Moment;
 use super::protocol::{Opportunity, Protocol};
 use super::route::{Knowledge, Known, Question};
-use super::size::{MOST_CALLS, Refusal, Scope, best};
+use super::size::{MOST_CALLS, Purse, Refusal, Scope, best};
 use alloy::primitives::{Address, B256};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -70,6 +71,8 @@ pub struct Keeper<P> {
     cooling: BTreeMap<Address, u64>,
     /// Accounts that are taken with one call until a block, as their plan of several was refused when it was tried.
     simple: BTreeMap<Address, u64>,
+    /// Accounts that are taken without shares until a block, for the same reason.
+    unheld: BTreeMap<Address, u64>,
     recent: VecDeque<(B256, Vec<Log>)>,
     report: Report,
 }
@@ -89,6 +92,7 @@ impl<P: Protocol> Keeper<P> {
             submitted: None,
             cooling: BTreeMap::new(),
             simple: BTreeMap::new(),
+            unheld: BTreeMap::new(),
             recent: VecDeque::new(),
             report: Report::default(),
         }
@@ -166,6 +170,7 @@ impl<P: Protocol> Keeper<P> {
         self.rounds = 0;
         self.cooling.retain(|_, until| *until > head.block.number);
         self.simple.retain(|_, until| *until > head.block.number);
+        self.unheld.retain(|_, until| *until > head.block.number);
         self.market.on_head();
         // Not engaged yet, there is nobody to follow it with: the market is only being looked at.
         if let Some(flight) = self.flight.as_ref().filter(|_| self.terms.is_some()) {
@@ -257,6 +262,7 @@ impl<P: Protocol> Keeper<P> {
             self.finish(out);
             return Ok(());
         };
+        let unspent = BTreeMap::new();
         let scope = Scope {
             protocol: &self.market,
             when: Moment { timestamp: self.next_timestamp, prices: self.market.prices() },
@@ -267,14 +273,24 @@ impl<P: Protocol> Keeper<P> {
             most_calls: MOST_CALLS,
             most_loans: terms.most_loans(),
             gas_limit: terms.fees.gas_limit,
-            executor: terms.executor,
-            holding: terms.holding.as_ref(),
+            purse: terms.holding.as_ref().map(|holding| Purse {
+                executor: terms.executor,
+                holding,
+                spent: &unspent,
+            }),
         };
-        let simple = Scope { most_calls: 1, most_loans: 1, ..scope };
+        let suited = |account: &Address| {
+            let is_simple = self.simple.contains_key(account);
+            Scope {
+                most_calls: if is_simple { 1 } else { scope.most_calls },
+                most_loans: if is_simple { 1 } else { scope.most_loans },
+                purse: scope.purse.filter(|_| !self.unheld.contains_key(account)),
+                ..scope
+            }
+        };
         for pairs in std::mem::take(&mut searching.waiting) {
             let Some(pair) = pairs.first() else { continue };
-            let scope = if self.simple.contains_key(&pair.account) { &simple } else { &scope };
-            match best(scope, &pairs, &mut self.knowledge) {
+            match best(&suited(&pair.account), &pairs, &mut self.knowledge) {
                 Known::Yes(Ok(draft)) => searching.drafts.push(draft),
                 Known::Yes(Err(refusal)) => searching.refused.push(refusal),
                 Known::NotYet => searching.waiting.push(pairs),
@@ -290,12 +306,15 @@ impl<P: Protocol> Keeper<P> {
             out.push(Effect::Read { at: head.block, reads });
             return Ok(());
         }
+        let (drafts, unpaid) =
+            purse::share_out(suited, std::mem::take(&mut searching.drafts), &mut self.knowledge);
+        searching.refused.extend(unpaid);
         // One account must not keep the others waiting.
         let unanswered = searching.waiting.into_iter().filter_map(|pairs| pairs.into_iter().next());
         let unanswered = unanswered.map(|pair| (pair, Refusal::bare(Reason::Questions)));
         let refused = searching.refused.into_iter().chain(unanswered);
         self.report.skips.extend(refused.map(|(pair, refusal)| refusal.skip(&pair)));
-        self.propose(searching.drafts, out);
+        self.propose(drafts, out);
         Ok(())
     }
 }

@@ -152,10 +152,10 @@ fn whole(plans: Vec<Plan>, head: &Head, terms: &Terms) -> Step {
     let base_fee = cost::next_base_fee(head);
     let mut encoded = Vec::with_capacity(plans.len());
     let mut least = Wei::ZERO;
+    // Shares are no native coin: where some are taken the others may all fail, and it is still worth its gas.
+    let earns_coin = plans.iter().all(|plan| plan.proposal.draft.purse().is_none());
     for plan in &plans {
-        // What takes shares earns no native coin to hold it to.
-        let earns = plan.proposal.draft.loans.iter().all(|loan| loan.shares().is_none());
-        let floor = if earns { plan.gas.cost(base_fee) } else { Wei::ZERO };
+        let floor = if earns_coin { plan.gas.cost(base_fee) } else { Wei::ZERO };
         let Ok(sum) = least.plus(floor) else { return Step::Alone };
         least = sum;
         let draft = &plan.proposal.draft;

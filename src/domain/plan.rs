@@ -4,7 +4,7 @@ use super::chain::BlockRef;
 use super::cost::Fees;
 use super::protocol::{Outcome, Revert, Unknown};
 use super::route::PoolKind;
-use super::units::{Amount, Bps, Gas, HealthFactor, Net, Overflow, Round, Wei};
+use super::units::{Amount, Bps, Gas, HealthFactor, Net, Overflow, Round, Wei, mul_div};
 use alloy::primitives::{Address, Bytes};
 
 /// Where the borrowed debt comes from.
@@ -14,9 +14,33 @@ pub enum Funding {
     Lender(Address),
     /// A flash of the Uniswap V3 pool of the debt asset, `partner` and `tier`.
     Pool { partner: Address, tier: u32, pool: Address },
-    /// No loan: what the executor's owner has put in. It pays one call that takes the protocol's own token of the collateral, at
-    /// least so much of it, and that is what is earned.
-    Purse { shares: Address, least: Amount },
+    /// No loan: what the executor's owner has put in. It pays one call that takes the protocol's own token of the collateral,
+    /// and that is what is earned.
+    Purse(Shares),
+}
+
+/// The protocol's own token that a call takes instead of the collateral, and what it is worth at the plan's prices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    pub token: Address,
+    pub units: Amount,
+    /// Least units the call may bring.
+    pub least: Amount,
+    /// Of all units.
+    pub worth: Wei,
+    /// Debt units they are paid with, and what those are worth.
+    pub paid: Amount,
+    pub cost: Wei,
+}
+
+impl Shares {
+    /// By how much so many units are worth more than so much debt, at the plan's prices; nothing where they are not. Rounds down.
+    pub fn gain(&self, units: Amount, paid: Amount) -> Wei {
+        let part = |of: Wei, units: Amount, all: Amount, round| mul_div(of.0, units.0, all.0, round).ok();
+        let worth = part(self.worth, units, self.units, Round::Down);
+        let cost = part(self.cost, paid, self.paid, Round::Up);
+        worth.zip(cost).and_then(|(worth, cost)| Wei(worth).minus(Wei(cost))).unwrap_or_default()
+    }
 }
 
 /// One swap through one pool.
@@ -61,10 +85,10 @@ pub struct Loan {
 }
 
 impl Loan {
-    /// The protocol's token that is taken and kept.
-    pub fn shares(&self) -> Option<Address> {
+    /// What is taken and kept.
+    pub fn shares(&self) -> Option<Shares> {
         match self.funding {
-            Funding::Purse { shares, .. } => Some(shares),
+            Funding::Purse(shares) => Some(shares),
             Funding::Lender(_) | Funding::Pool { .. } => None,
         }
     }
@@ -95,6 +119,12 @@ impl Draft {
         let gross = loans.iter().map(|loan| loan.gross).try_fold(Wei::ZERO, Wei::plus)?;
         let gas = Gas(loans.iter().fold(0, |sum: u64, loan| sum.saturating_add(loan.gas.0)));
         Ok(Self { account, health, loans, gross, gas })
+    }
+
+    /// The debt that it takes from the purse, and how much of it at most.
+    pub fn purse(&self) -> Option<(Address, Amount)> {
+        let loan = self.loans.iter().find(|loan| loan.shares().is_some())?;
+        Some((loan.calls.first()?.debt_asset, loan.borrowed))
     }
 
     /// What it brought, where the executor says that it gained `reported` in native coin by all loans together. Shares are
@@ -201,21 +231,18 @@ pub struct Submission {
     pub net: Net,
 }
 
-/// One loan of a transaction: whose, and where shares are taken, what they are worth more than what is paid for them.
+/// One loan of a transaction: whose, and the shares that it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub account: Address,
-    pub shares: Option<Wei>,
+    pub shares: Option<Shares>,
 }
 
 impl Submission {
     /// What is at each place of the transaction, a loan each. An account may have several.
     pub fn places(&self) -> Vec<Place> {
         let drafts = self.plans.iter().map(|plan| &plan.proposal.draft);
-        let place = |draft: &Draft, loan: &Loan| Place {
-            account: draft.account,
-            shares: loan.shares().map(|_| loan.gross),
-        };
+        let place = |draft: &Draft, loan: &Loan| Place { account: draft.account, shares: loan.shares() };
         drafts.flat_map(|draft| draft.loans.iter().map(|loan| place(draft, loan))).collect()
     }
 }

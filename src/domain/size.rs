@@ -12,7 +12,7 @@ mod shares;
 
 pub use fund::GROWTH;
 pub use refused::Refusal;
-pub use shares::Holding;
+pub use shares::{Holding, Purse};
 
 use super::cost::gas_limit;
 use super::plan::{Draft, Liquidation, Reason};
@@ -57,9 +57,8 @@ pub struct Scope<'a, P> {
     pub most_loans: usize,
     /// Most gas of one transaction.
     pub gas_limit: Gas,
-    /// Whose purse pays for shares, where they may be taken.
-    pub executor: Address,
-    pub holding: Option<&'a Holding>,
+    /// What pays for shares, where they may be taken.
+    pub purse: Option<Purse<'a>>,
 }
 
 /// The best draft for one account by calls of these pairs, a pair and the reason why there is none, or the need to ask
@@ -104,9 +103,10 @@ pub fn best<P: Protocol>(
     if search.is_waiting {
         return Known::NotYet;
     }
-    if let Some(draft) =
-        best.map(|found| found.draft).into_iter().chain(shares).max_by_key(|draft| scope.net(draft))
-    {
+    let best = best.map(|found| found.draft).into_iter().chain(shares).max_by_key(|draft| scope.net(draft));
+    // That the purse lacks money says more than that what little is left in a reserve does not pay.
+    let lacks_money = refusals.iter().any(|(_, refusal)| refusal.reason == Reason::EmptyPurse);
+    if let Some(draft) = best.filter(|draft| !lacks_money || scope.net(draft).gain().is_some()) {
         return Known::Yes(Ok(draft));
     }
     let nearest = refusals.into_iter().reduce(|(pair, known), (next, other)| {

@@ -34,7 +34,8 @@ impl Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub outcome: Outcome,
-    /// Profit before gas, as the executor reported it; of shares, what they were planned to be worth more than was paid.
+    /// Profit before gas, as the executor reported it; of shares, what they are worth more than was paid for them, at the prices
+    /// of the plan.
     pub gross: Wei,
     /// What gas cost.
     pub cost: Wei,
@@ -63,14 +64,24 @@ pub fn of(receipt: &Receipt, kind: Kind, executor: Address, native: Address, pla
         .collect::<Vec<(usize, String)>>();
     // Those that did not fail say what they gained in the order of their places.
     let done = places.iter().enumerate().filter(|(place, _)| !failed.iter().any(|(at, _)| at == place));
-    let gains = ours().filter_map(|log| Executor::Executed::decode_log_data(&log.data).ok());
-    let mut shares = Vec::new();
-    let gross = gains.zip(done).try_fold(Wei::ZERO, |sum, (event, (_, place))| {
-        if event.profitToken == native && place.shares.is_none() {
-            return sum.plus(Wei(event.profit));
+    let mut paid = Amount::ZERO;
+    let gains = ours().filter_map(|log| {
+        if let Ok(call) = Executor::Liquidated::decode_log_data(&log.data) {
+            paid = Amount(call.repaid);
         }
-        shares.push((event.profitToken, Amount(event.profit)));
-        sum.plus(place.shares.unwrap_or(Wei::ZERO))
+        Executor::Executed::decode_log_data(&log.data).ok().map(|event| (event, paid))
+    });
+    let mut shares = Vec::new();
+    let gross = gains.zip(done).try_fold(Wei::ZERO, |sum, ((event, paid), (_, place))| {
+        let units = Amount(event.profit);
+        match place.shares.filter(|shares| shares.token == event.profitToken) {
+            Some(taken) => {
+                shares.push((taken.token, units));
+                sum.plus(taken.gain(units, paid))
+            }
+            None if event.profitToken == native => sum.plus(Wei(event.profit)),
+            None => Ok(sum),
+        }
     });
     let gross = gross.unwrap_or(Wei::MAX);
     let shares = by_asset(shares.into_iter());
@@ -87,6 +98,7 @@ pub fn of(receipt: &Receipt, kind: Kind, executor: Address, native: Address, pla
 mod tests {
     use super::*;
     use crate::domain::chain::Log;
+    use crate::domain::plan::Shares;
     use crate::domain::units::{FeePerGas, Gas};
     use alloy::primitives::{B256, U256};
 
@@ -103,9 +115,24 @@ mod tests {
         log(&Executor::Executed { operator: EXECUTOR, profitToken: token, profit })
     }
 
+    /// With shares, it is to pay one for ten units that are worth so much more.
     fn place(name: u8, shares: Option<u64>) -> Place {
-        let shares = shares.map(|worth| Wei::new(U256::from(worth)));
+        let [one, ten] = [1, 10].map(|units| Amount::new(U256::from(units)));
+        let shares = shares.map(|gain| Shares {
+            token: SHARES,
+            units: ten,
+            least: one,
+            worth: Wei::new(U256::from(gain + 500)),
+            paid: one,
+            cost: Wei::new(U256::from(500)),
+        });
         Place { account: Address::repeat_byte(name), shares }
+    }
+
+    fn called(borrower: u8) -> Log {
+        let (borrower, one) = (Address::repeat_byte(borrower), U256::ONE);
+        let (collateral, debt) = (NATIVE, NATIVE);
+        log(&Executor::Liquidated { borrower, collateral, debt, repaid: one, seized: one })
     }
 
     fn read(logs: Vec<Log>, places: &[Place]) -> Verdict {
@@ -123,23 +150,30 @@ mod tests {
 
     #[test]
     fn an_account_that_two_calls_take_is_taken_once() {
-        let call = |borrower: u8| {
-            let (borrower, one) = (Address::repeat_byte(borrower), U256::ONE);
-            let (collateral, debt) = (NATIVE, NATIVE);
-            log(&Executor::Liquidated { borrower, collateral, debt, repaid: one, seized: one })
-        };
-        let verdict = read(vec![call(7), call(7), call(8)], &[place(7, None), place(8, None)]);
+        let verdict = read(vec![called(7), called(7), called(8)], &[place(7, None), place(8, None)]);
         assert_eq!(verdict.taken, [7, 8].map(Address::repeat_byte));
     }
 
     #[test]
-    fn shares_count_for_what_they_were_planned_for_and_only_where_they_were_taken() {
-        let places = [place(7, Some(100)), place(8, None), place(9, Some(1_000)), place(6, Some(10_000))];
+    fn shares_count_for_what_was_taken_of_them_at_the_prices_of_the_plan() {
+        let places = [place(7, Some(100)), place(8, None), place(9, Some(1_000)), place(6, Some(500))];
         let failed = log(&Executor::Failed { place: U256::from(2), reason: vec![].into() });
-        let logs = vec![gained(SHARES, 5), gained(NATIVE, 20), failed, gained(SHARES, 6)];
+        let logs = vec![
+            called(7),
+            gained(SHARES, 10),
+            called(8),
+            gained(NATIVE, 20),
+            failed,
+            called(6),
+            gained(SHARES, 9),
+        ];
         let verdict = read(logs, &places);
-        assert_eq!(verdict.gross, Wei::new(U256::from(10_120)));
-        assert_eq!(verdict.shares, [(SHARES, Amount::new(U256::from(11)))]);
+        // All of the first ten; nine of the ten that were to be worth 1,000.
+        assert_eq!(verdict.gross, Wei::new(U256::from(100 + 20 + 900 - 500)));
+        assert_eq!(verdict.shares, [(SHARES, Amount::new(U256::from(19)))]);
         assert_eq!(verdict.failed.len(), 1);
+        // Fewer than what they cost: not less than nothing.
+        let verdict = read(vec![called(7), gained(SHARES, 1)], &[place(7, Some(100))]);
+        assert_eq!(verdict.gross, Wei::ZERO);
     }
 }

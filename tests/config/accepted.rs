@@ -122,6 +122,8 @@ fn shares_are_held_only_where_a_table_says_so() {
     for debts in [format!("[\"{other}\", \"{ACCOUNT}\"]"), format!("\"{other},{ACCOUNT}\"")] {
         assert_eq!(with(&table(&debts)).config().market.holding, holding, "{debts}");
     }
+    let named = with(&table("[\"${ONE}\", \"${TWO}\"]")).variable("ONE", other).variable("TWO", ACCOUNT);
+    assert_eq!(named.config().market.holding, holding);
     let environment = with("")
         .variable("BACKSTOP_MARKETS__V30__SHARES__COLLATERAL", other)
         .variable("BACKSTOP_MARKETS__V30__SHARES__DEBT", &format!("{other} {ACCOUNT}"))

@@ -1,16 +1,14 @@
 //! The executor: is it ours, whose is it, whom does it pay, and what does it list.
 
+use super::lists;
 use super::node::Node;
 use super::report::Report;
-use crate::abi::erc20::Erc20;
 use crate::abi::executor::Executor;
 use crate::app::addresses;
-use crate::app::bench::listing;
 use crate::config::{Config, Mode};
 use crate::domain::chain::Read;
 use crate::domain::executor::{Role, code_hash};
 use crate::domain::protocols::aave_v3::Market;
-use crate::domain::units::show;
 use crate::exit::{Exit, line};
 use alloy::primitives::{Address, U256};
 use alloy::sol_types::{SolCall, SolValue};
@@ -65,52 +63,7 @@ pub async fn look(
         );
     }
     people(config, node, address, key, report).await;
-    lists(config, node, market, address, report).await;
-    purse(config, node, market, address, report).await;
-}
-
-/// What the owner has put in to take shares with.
-async fn purse(
-    config: &Config,
-    node: &Node,
-    market: Option<&Market>,
-    executor: Address,
-    report: &mut Report,
-) {
-    let Some(holding) = &config.market.holding else {
-        return report
-            .off("executor.purse", "no table of shares: nothing is kept as such, and no purse is needed");
-    };
-    let Some(market) = market else { return report.skip("executor.purse", "the market is not known") };
-    let reads = holding
-        .debts
-        .iter()
-        .map(|token| Read { to: *token, data: Erc20::balanceOfCall { owner: executor }.abi_encode().into() });
-    let answers = match node.reader.answers(node.head.block.hash, &reads.collect::<Vec<_>>()).await {
-        Ok(answers) => answers,
-        Err(error) => return report.fail("executor.purse", Exit::Network, line(&error), "look at the node"),
-    };
-    let held = holding.debts.iter().zip(&answers).map(|(token, answer)| {
-        let units = answer.0.as_ref().and_then(|data| U256::abi_decode(data).ok());
-        let named = market.reserves.get(token).map_or_else(
-            || format!("? {token}"),
-            |reserve| {
-                format!(
-                    "{} {}",
-                    units.map_or("?".into(), |units| show(units, reserve.decimals, 4)),
-                    reserve.symbol
-                )
-            },
-        );
-        (units.is_some_and(|units| !units.is_zero()), named)
-    });
-    let held = held.collect::<Vec<_>>();
-    let all = held.iter().map(|(_, named)| named.as_str()).collect::<Vec<_>>().join(", ");
-    if held.iter().any(|(is_filled, _)| *is_filled) {
-        return report.ok("executor.purse", all);
-    }
-    let remedy = format!("send {executor} what it may spend on shares, or remove the table of shares");
-    report.warn("executor.purse", format!("empty: {all}"), remedy);
+    lists::look(config, node, market, address, report).await;
 }
 
 /// Owner, receiver and operator.
@@ -164,60 +117,4 @@ fn person(
     } else {
         report.ok(part, found.to_string());
     }
-}
-
-/// Everything the market needs must be on the executor's list.
-async fn lists(
-    config: &Config,
-    node: &Node,
-    market: Option<&Market>,
-    executor: Address,
-    report: &mut Report,
-) {
-    let (Some(market), Some(route)) = (market, config.market.route) else {
-        return report.skip("executor.lists", "the market or its route is not known");
-    };
-    let venue = route.venue();
-    let router = node.reader.code(node.head.block.hash, route.router).await;
-    let Some(form) = router.ok().and_then(|code| Role::of_router(&code)) else {
-        return report.skip("executor.lists", "the router is not known");
-    };
-    if let Some(pairs) = route.pairs {
-        let router = node.reader.code(node.head.block.hash, pairs.router).await;
-        if !router.is_ok_and(|code| Role::is_pair_router(&code)) {
-            return report.skip("executor.lists", "the router of pairs is not known");
-        }
-    }
-    let listing = listing(market, &venue, form, config.market.holding.as_ref());
-    let reads = listing.0.iter().map(|(target, _)| {
-        let data = Executor::rolesCall { account: *target }.abi_encode().into();
-        Read { to: executor, data }
-    });
-    let answers = match node.reader.answers(node.head.block.hash, &reads.collect::<Vec<_>>()).await {
-        Ok(answers) => answers,
-        Err(error) => return report.fail("executor.lists", Exit::Network, line(&error), "look at the node"),
-    };
-    let lacking = listing.0.iter().zip(&answers).filter(|((_, role), answer)| {
-        answer.0.as_ref().and_then(|data| U256::abi_decode(data).ok()) != Some(role.bit())
-    });
-    let lacking = lacking.map(|(entry, _)| *entry).collect::<Vec<_>>();
-    if lacking.is_empty() {
-        return report.ok("executor.lists", format!("all {} addresses of this market", listing.0.len()));
-    }
-    let named = |(target, role): &(Address, Role)| {
-        let symbol = market.reserves.get(target).map_or("", |reserve| &reserve.symbol);
-        format!("{role:?} {symbol} {target}").replace("  ", " ")
-    };
-    let list =
-        |each: &dyn Fn(&(Address, Role)) -> String| lacking.iter().map(each).collect::<Vec<_>>().join(", ");
-    report.fail(
-        "executor.lists",
-        Exit::Configuration,
-        format!("not on the executor's list: {}", list(&named)),
-        format!(
-            "its owner must call setRoles([{}], [{}])",
-            list(&|entry| entry.0.to_string()),
-            list(&|entry| entry.1.bit().to_string())
-        ),
-    );
 }

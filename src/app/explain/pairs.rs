@@ -16,13 +16,13 @@ use crate::domain::protocol::{Attempt, Execution, Opportunity, Protocol, Revert,
 use crate::domain::protocols::aave_v3::Market;
 use crate::domain::refusal::refusal;
 use crate::domain::route::Known;
-use crate::domain::size::{MOST_CALLS, Refusal, Scope, best};
+use crate::domain::size::{MOST_CALLS, Purse, Refusal, Scope, best};
 use crate::exit::{Exit, ExitExt};
 use crate::io::simulate;
 use alloy::primitives::{Address, Bytes, U256};
 use alloy::sol_types::SolCall;
 use eyre::Result;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One pair, and what became of it.
 pub struct Prospect {
@@ -72,13 +72,11 @@ pub async fn prospects(wire: &Wire, bench: Option<&Bench>, account: Address) -> 
             Some(proposal) => proposal.draft.calls().map(|call| call.outcome.cover).collect(),
             None => vec![largest],
         };
-        let takes_shares = tried
-            .as_ref()
-            .is_some_and(|proposal| proposal.draft.loans.iter().any(|loan| loan.shares().is_some()));
+        let takes_shares = tried.as_ref().is_some_and(|proposal| proposal.draft.purse().is_some());
         let Ok(foretold) = foretell(market, account, &pairing, (covers, takes_shares), &when) else {
             continue;
         };
-        let call = bare_call(market.addresses.pool, &pairing, account);
+        let call = bare_call(market.addresses.pool, &pairing, (account, takes_shares));
         let answer =
             simulate::answer(&wire.rpc, wire.head.block.hash, NOBODY, &call).await.exit(Exit::Network)?;
         let said = match answer {
@@ -134,6 +132,7 @@ async fn draft(
     pairs: &[Opportunity],
 ) -> Result<Result<Draft, Refusal>> {
     let terms = &bench.terms;
+    let spent = BTreeMap::new();
     let scope = Scope {
         protocol: &wire.keeper.market,
         when: *when,
@@ -144,8 +143,11 @@ async fn draft(
         most_calls: MOST_CALLS,
         most_loans: terms.most_loans(),
         gas_limit: terms.fees.gas_limit,
-        executor: terms.executor,
-        holding: terms.holding.as_ref(),
+        purse: terms.holding.as_ref().map(|holding| Purse {
+            executor: terms.executor,
+            holding,
+            spent: &spent,
+        }),
     };
     let found = answered(&wire.reader, wire.head.block, &terms.venue, |known| best(&scope, pairs, known));
     Ok(match found.await? {
@@ -179,13 +181,13 @@ async fn tried(wire: &Wire, bench: &Bench, draft: Draft) -> Result<(Ending, Opti
 }
 
 /// `liquidationCall` of the largest legal size, or of everything.
-fn bare_call(pool: Address, pairing: &Pairing, user: Address) -> Read {
+fn bare_call(pool: Address, pairing: &Pairing, (user, takes_shares): (Address, bool)) -> Read {
     let call = Pool::liquidationCallCall {
         collateralAsset: pairing.collateral_asset,
         debtAsset: pairing.debt_asset,
         user,
         debtToCover: pairing.largest.map_or(U256::MAX, |outcome| outcome.cover),
-        receiveAToken: false,
+        receiveAToken: takes_shares,
     };
     Read { to: pool, data: Bytes::from(call.abi_encode()) }
 }

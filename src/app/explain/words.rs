@@ -36,6 +36,12 @@ pub fn ended(ending: &Ending) -> (&'static str, Option<String>) {
 /// What became of the executor's call in the simulation.
 pub fn executor_said(ending: &Ending) -> String {
     match ending {
+        Ending::Pays(plan) if plan.proposal.draft.purse().is_some() => {
+            let gross = native(Net::Gain(plan.gross));
+            format!(
+                "accepted; the shares are worth {gross} more than is paid, at the oracle's prices less your discount"
+            )
+        }
         Ending::Pays(plan) => format!("a profit of {} before gas", native(Net::Gain(plan.gross))),
         Ending::Skipped(skip) => match &skip.reason {
             Reason::Simulation(why) => format!("refused: {why}"),

@@ -40,12 +40,16 @@ impl<P: Protocol> Keeper<P> {
                 let base_fee = next_base_fee(&head);
                 for (proposal, trial) in proposals.into_iter().zip(trials) {
                     let is_simple = proposal.draft.calls().count() == 1;
+                    let takes_shares = proposal.draft.purse().is_some();
                     match weigh(proposal, trial, terms, base_fee) {
                         Ok(plan) => self.report.plans.push(plan),
                         Err(skip) => {
-                            if !is_simple && matches!(skip.reason, Reason::Simulation(_) | Reason::GasLimit) {
-                                // The next head tries it with one call.
-                                let until = head.block.number.saturating_add(COOLDOWN);
+                            let until = head.block.number.saturating_add(COOLDOWN);
+                            let is_refused = matches!(skip.reason, Reason::Simulation(_) | Reason::GasLimit);
+                            // The next head tries it with one call, or with a loan.
+                            if is_refused && takes_shares {
+                                self.unheld.insert(skip.account, until);
+                            } else if is_refused && !is_simple {
                                 self.simple.insert(skip.account, until);
                             }
                             self.report.skips.push(*skip);

@@ -132,7 +132,7 @@ fn choices<P: Protocol>(
         deal.missing = missing;
         deal.locked = match funding {
             Funding::Pool { pool, .. } => Some(pool),
-            Funding::Lender(_) | Funding::Purse { .. } => None,
+            Funding::Lender(_) | Funding::Purse(_) => None,
         };
         match deal.ways(knowledge) {
             Known::Yes(Ok(paths)) => found.extend(paths.into_iter().map(|path| {

@@ -2,9 +2,9 @@
 
 use super::super::signer::Kind;
 use crate::domain::chain::Receipt;
-use crate::domain::plan::Place;
+use crate::domain::plan::{Place, Shares};
 use crate::domain::units::{Amount, FeePerGas, Gas, Net, Wei};
-use alloy::primitives::{Address, B256, Bytes};
+use alloy::primitives::{Address, B256, Bytes, U256};
 use rusqlite::ErrorCode;
 use serde::Serialize;
 use std::fmt;
@@ -92,8 +92,16 @@ impl Intent {
     /// What is at each place of the transaction, a loan each. An account may have several. Never empty.
     pub fn places(&self) -> Vec<Place> {
         let shares = |one: &serde_json::Value| {
-            one.get("shares").filter(|shares| !shares.is_null())?;
-            one.get("gross_wei")?.as_str()?.parse().ok().map(Wei)
+            let shares = one.get("shares")?;
+            let number = |key: &str| shares.get(key)?.as_str()?.parse::<U256>().ok();
+            Some(Shares {
+                token: address(shares, "token")?,
+                units: Amount(number("units")?),
+                least: Amount(number("least")?),
+                worth: Wei(number("worth_wei")?),
+                paid: Amount(number("paid")?),
+                cost: Wei(number("cost_wei")?),
+            })
         };
         let place = |one| Some(Place { account: address(one, "account")?, shares: shares(one) });
         let places = self.listed().filter_map(place).collect::<Vec<_>>();
