@@ -49,8 +49,8 @@ pub struct Opportunity {
     pub most: Amount,
     /// Repay amounts at which the outcome changes its form (close factor, dust, collateral exhausted).
     pub kinks: Vec<Amount>,
-    /// Repay amounts that leave the account so that a second call may take most: just not healthy, or with a close factor
-    /// of everything. Empty after a first step.
+    /// Repay amounts that leave the account so that a second call may take most: just not healthy, with a close factor of
+    /// everything, or with one that just takes all of a collateral. Empty after a first step.
     pub openings: Vec<Amount>,
     /// Liquidations of the same account that run before this one in the same transaction.
     pub after: Vec<Step>,
@@ -252,7 +252,8 @@ pub trait Protocol {
         after: &[Step],
         when: &Moment<'_>,
     ) -> Result<Result<Vec<Opportunity>, Revert>, Unknown>;
-    /// What repaying `repay` does, or why the contract would refuse.
+    /// What repaying `repay` does, or the least that seizes as much unless it is one of the openings; or why the contract
+    /// would refuse.
     ///
     /// # Errors
     /// `Unknown` as for `health`.

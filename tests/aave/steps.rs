@@ -150,7 +150,8 @@ fn the_largest_first_repay_that_leaves_the_next_all_of_a_collateral_is_found() {
         let pair = offered(&market, &[]).unwrap();
         assert_ne!(pair.collateral_asset, other);
         let takes_all = |first: U256| {
-            let pairs = market.opportunities(BORROWER, &[step(&pair, first)], &when).unwrap().unwrap();
+            let pairs = market.opportunities(BORROWER, &[step(&pair, first)], &when).unwrap();
+            let Ok(pairs) = pairs else { return false };
             let next = pairs.iter().find(|pair| pair.collateral_asset == other).unwrap();
             let outcome = market.outcome(next, Amount(U256::MAX), &when).unwrap();
             outcome.is_ok_and(|outcome| outcome.cover == U256::MAX)

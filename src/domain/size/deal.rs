@@ -27,12 +27,23 @@ pub(super) struct Deal {
     pub locked: Option<Address>,
     /// What the gas of one more swap costs.
     pub swap_cost: Wei,
+    /// Swaps may go over two pools.
+    pub divides: bool,
+    /// Other loans come behind, whose swaps these may leave a better pool.
+    pub is_followed: bool,
 }
 
 /// One way to do it, and the wrapped native coin it leaves.
 pub(super) struct Path {
     pub swaps: Vec<Swap>,
     pub left: Wei,
+}
+
+impl Path {
+    /// An amount goes over two pools: the first of them names its part.
+    fn is_divided(&self) -> bool {
+        self.swaps.iter().any(|swap| swap.part.is_some())
+    }
 }
 
 /// Why a way leaves nothing, and by how much native coin it falls short where that is known.
@@ -44,11 +55,21 @@ pub(super) struct Poor {
 type Way = Known<Result<Path, Poor>>;
 
 impl Deal {
-    /// Every way that there is; or why none of them leaves anything.
+    /// Every way that there is; or why none of them leaves anything. Where other loans come behind, what takes two pools
+    /// is there through one as well.
     pub fn ways(&self, knowledge: &mut Knowledge) -> Known<Result<Vec<Path>, Poor>> {
+        let mut ways = self.all(knowledge);
+        let is_divided = |way: &Way| matches!(way, Known::Yes(Ok(path)) if path.is_divided());
+        if self.is_followed && ways.iter().any(is_divided) {
+            ways.extend(Self { seized: self.seized.clone(), divides: false, ..*self }.all(knowledge));
+        }
+        told(ways)
+    }
+
+    fn all(&self, knowledge: &mut Knowledge) -> Vec<Way> {
         let of_debt = self.seized.iter().find(|(asset, _)| *asset == self.debt);
         let own = of_debt.map_or(Amount::ZERO, |(_, amount)| *amount);
-        let ways = match self.missing.minus(own).filter(|missing| !missing.is_zero()) {
+        match self.missing.minus(own).filter(|missing| !missing.is_zero()) {
             Some(missing) if self.debt != self.native => {
                 let mut ways = vec![self.through_native(knowledge, missing)];
                 let others =
@@ -60,22 +81,12 @@ impl Deal {
             }
             // The debt is native coin, or the collateral is the debt and there is enough of it.
             _ => vec![self.sell(knowledge, (self.debt, self.missing))],
-        };
-        if ways.iter().any(|way| matches!(way, Known::NotYet)) {
-            return Known::NotYet;
         }
-        let mut refusal = Poor { reason: Reason::NoRoute, short: None };
-        let mut found = Vec::new();
-        for way in ways {
-            match way {
-                Known::Yes(Ok(path)) => found.push(path),
-                Known::Yes(Err(poor)) if poor.reason != Reason::NoRoute && refusal.short.is_none() => {
-                    refusal = poor;
-                }
-                _ => {}
-            }
-        }
-        Known::Yes(if found.is_empty() { Err(refusal) } else { Ok(found) })
+    }
+
+    /// What a second swap of one amount must bring more than the first alone, in native coin.
+    fn second(&self) -> Option<Amount> {
+        self.divides.then_some(Amount(self.swap_cost.0))
     }
 
     /// Sells everything for native coin, but for what is `kept` of one asset: the loan is repaid with that.
@@ -94,8 +105,7 @@ impl Deal {
     fn through_native(&self, knowledge: &mut Knowledge, missing: Amount) -> Way {
         let own = (self.debt, Amount::MAX);
         let sales = self.sales(knowledge, Some(own));
-        let second = Some(Amount(self.swap_cost.0));
-        let purchase = knowledge.best_purchase(self.native, self.debt, missing, self.locked, second);
+        let purchase = knowledge.best_purchase(self.native, self.debt, missing, self.locked, self.second());
         // What both need to know is asked at once.
         let ((mut swaps, proceeds), purchase) = (found!(sales), found!(purchase));
         let Some(left) = proceeds.minus(purchase.total) else { return short(purchase.total, proceeds) };
@@ -113,6 +123,9 @@ impl Deal {
             let purchase = buy(None, knowledge);
             self.and_the_rest(collateral, purchase, knowledge)
         };
+        if !self.divides {
+            return vec![alone(knowledge)];
+        }
         let second = match self.in_collateral(collateral, knowledge) {
             Known::Yes(cost) => cost,
             Known::No => return vec![alone(knowledge)],
@@ -183,8 +196,7 @@ impl Deal {
             let proceeds = if *asset == self.native {
                 amount
             } else {
-                let second = Some(Amount(self.swap_cost.0));
-                match knowledge.best_sale(*asset, self.native, amount, self.locked, second) {
+                match knowledge.best_sale(*asset, self.native, amount, self.locked, self.second()) {
                     Known::Yes(division) => {
                         swaps.extend(self.sale(*asset, &division));
                         division.total
@@ -221,6 +233,25 @@ impl Deal {
             Swap { sold, bought: self.debt, pool, buys: true, part, given, taken, limit }
         })
     }
+}
+
+/// The ways that leave something; or why none does.
+fn told(ways: Vec<Way>) -> Known<Result<Vec<Path>, Poor>> {
+    if ways.iter().any(|way| matches!(way, Known::NotYet)) {
+        return Known::NotYet;
+    }
+    let mut refusal = Poor { reason: Reason::NoRoute, short: None };
+    let mut found = Vec::new();
+    for way in ways {
+        match way {
+            Known::Yes(Ok(path)) => found.push(path),
+            Known::Yes(Err(poor)) if poor.reason != Reason::NoRoute && refusal.short.is_none() => {
+                refusal = poor;
+            }
+            _ => {}
+        }
+    }
+    Known::Yes(if found.is_empty() { Err(refusal) } else { Ok(found) })
 }
 
 /// Each share with the amount its swap names: the last takes what there is then.

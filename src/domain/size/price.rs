@@ -43,7 +43,7 @@ fn all<P: Protocol>(
         return Known::Yes(Ok((vec![], Net::Gain(Wei::ZERO))));
     };
     let by_now = [before, calls].concat();
-    let mut loans = match choices(scope, before, calls, base, knowledge) {
+    let mut loans = match choices(scope, before, (calls, !rest.is_empty()), base, knowledge) {
         Known::Yes(Ok(loans)) => loans,
         other => {
             // What the others need to know is asked at once.
@@ -91,11 +91,12 @@ fn all<P: Protocol>(
     ended(is_waiting, best, refusal)
 }
 
-/// Every loan that may be the best for calls of one debt: each there is, with each way to repay it.
+/// Every loan that may be the best for calls of one debt, behind which others may come: each there is, with each way to
+/// repay it.
 fn choices<P: Protocol>(
     scope: &Scope<'_, P>,
     before: &[Liquidation],
-    calls: &[Liquidation],
+    (calls, is_followed): (&[Liquidation], bool),
     base: Gas,
     knowledge: &mut Knowledge,
 ) -> Known<Result<Vec<Loan>, Refusal>> {
@@ -112,6 +113,8 @@ fn choices<P: Protocol>(
         slippage: scope.slippage,
         locked: None,
         swap_cost: SWAP_GAS.cost(scope.base_fee),
+        divides: true,
+        is_followed,
     };
     let loans = match loans(scope, before, calls, debt, borrowed, knowledge) {
         Known::Yes(loans) => loans,

@@ -66,7 +66,7 @@ impl Pair<'_> {
     /// First repays after which a second call may take more than `most` leaves it, each with headroom: the largest after
     /// which the account is still liquidatable, or still so weak that the close factor is everything; the least after which
     /// it is, for its health, for what is left of a side, or as no more than half of all debt is in this asset; the largest
-    /// after which that is still so of another.
+    /// after which that is still so of another, or half of all debt still takes all of a collateral.
     pub fn openings(&self, market: &Market, most: U256) -> Result<Vec<Amount>, Unknown> {
         let mut found = Vec::new();
         let weak = |left: &Left, bound: U256| left.health.factor.0 < bound.wrapping_sub(HEADROOM);
@@ -81,32 +81,36 @@ impl Pair<'_> {
         };
         look(&|left| Ok(weak(left, FULL_CLOSE)))?;
         if self.judged.rules.close_factor == CloseFactor::WholePosition {
-            let small = math::sub(SMALL_POSITION, part(SMALL_POSITION)?)?;
-            // Each side by itself: other debts of the account, or other collaterals, may be what is taken next.
-            look(&|left| Ok(left.owed < small))?;
-            look(&|left| Ok(left.supplied < small))?;
-            let half = |left: &Left| {
-                let half = left.health.debt.0.wrapping_shr(1);
-                math::sub(half, part(half)?)
-            };
-            look(&|left| Ok(left.owed < half(left)?))?;
-            // Of the others the largest that leaves each of them as it is.
-            for other in self.other_debts(market)? {
-                let is_more = |left: &Left| Ok(other >= half(left)?);
-                found.extend(self.boundary(market, most, &is_more)?.map(|(last, _)| last));
-            }
-            // Half of what is left takes all of this collateral, or of another still: of a part it would leave dust.
-            let worth = |value: U256| math::percent_div(value, self.bonus, Rounding::Ceil);
-            found.extend(
-                self.boundary(market, most, &|left| Ok(worth(left.supplied)? < half(left)?))?
-                    .map(|(_, first)| first),
-            );
-            for other in self.other_collaterals(market)? {
-                let is_more = |left: &Left| Ok(other >= half(left)?);
-                found.extend(self.boundary(market, most, &is_more)?.map(|(last, _)| last));
-            }
+            found.extend(self.openings_by_value(market, most)?);
         }
         Ok(found.into_iter().map(Amount).collect())
+    }
+
+    /// Those of a close factor that counts the whole position: for what is left of a side, and for what half of all debt is
+    /// beside one debt, or beside what takes all of one collateral, of which a part would be dust.
+    fn openings_by_value(&self, market: &Market, most: U256) -> Result<Vec<U256>, Unknown> {
+        let small = math::sub(SMALL_POSITION, part(SMALL_POSITION)?)?;
+        let half = |left: &Left| {
+            let half = left.health.debt.0.wrapping_shr(1);
+            math::sub(half, part(half)?)
+        };
+        let worth = |left: &Left| math::percent_div(left.supplied, self.bonus, Rounding::Ceil);
+        let mut found = Vec::new();
+        let mut look = |turned: &dyn Fn(&Left) -> Result<bool, Overflow>| {
+            found.extend(self.boundary(market, most, turned)?.map(|(_, first)| first));
+            Ok::<_, Unknown>(())
+        };
+        // Each side by itself: other debts of the account, or other collaterals, may be what is taken next.
+        look(&|left| Ok(left.owed < small))?;
+        look(&|left| Ok(left.supplied < small))?;
+        look(&|left| Ok(left.owed < half(left)?))?;
+        look(&|left| Ok(worth(left)? < half(left)?))?;
+        // Of the others the largest that leaves each of them as it is.
+        for other in self.other_debts(market)?.into_iter().chain(self.other_collaterals(market)?) {
+            let is_more = |left: &Left| Ok(other >= half(left)?);
+            found.extend(self.boundary(market, most, &is_more)?.map(|(last, _)| last));
+        }
+        Ok(found)
     }
 
     /// What the account owes in each other asset, by base value.
