@@ -5,12 +5,15 @@ use alloy::{
     primitives::{Address, U256, aliases::U24},
     sol_types::{SolCall, SolError},
 };
+use backstop::bed::{Rng, assets::DOLLAR};
 use eyre::{Result, ensure};
+
+use crate::scenes::seed;
 
 use super::{
     Executor, MARKETS, OPERATOR, OWNER, RECEIVER, STRANGER, Stage, WETH_FOR_USDC,
     doubles::Spoofer,
-    many,
+    many, mutations,
     positions::{Form, Funding, borrower},
     stage::{events, words},
 };
@@ -203,7 +206,7 @@ async fn several_plans_share_a_purse_until_it_is_spent() -> Result<()> {
     let till = Till::new("v30").await?;
     let Till { stage, plan, .. } = &till;
     // A borrower of its own for each: two are paid for, the third finds too little.
-    stage.fork.set_price("WETH", 2_100 * backstop::bed::assets::DOLLAR).await?;
+    stage.fork.set_price("WETH", 2_000 * DOLLAR).await?;
     for number in [1, 2] {
         stage.open(&WETH_FOR_USDC, "v30", number).await?;
     }
@@ -237,4 +240,49 @@ async fn a_listed_lender_that_gives_no_shares_gets_nothing_of_the_purse() -> Res
     lender.seizes(&till.stage, U256::ZERO).await?;
     let nothing = Executor::BelowMinimumProfit { profit: U256::ZERO, minimum: U256::from(1) };
     till.refuses("a lender that gives nothing", nothing, |plan| plan.legs[0].lender = lender.0).await
+}
+
+const EDITED: u64 = 200;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edited_call_buys_shares_for_the_receiver_or_fails() -> Result<()> {
+    let till = Till::new("v36").await?;
+    let Till { stage, shares, plan } = &till;
+    // Beside it a plan that borrows, for another borrower, in the market that can pay.
+    stage.fork.set_price("WETH", 2_000 * DOLLAR).await?;
+    stage.liquidatable(&WETH_FOR_USDC, &["v30"]).await?;
+    let mut loan = stage.plan(&WETH_FOR_USDC, "v30", Funding::Loan, Form::Without)?;
+    loan.minProfit = U256::ZERO;
+    let many = many::many(&[plan.clone(), loan], U256::from(3_000_000), U256::ZERO);
+    let calls = [Executor::executeCall { plan: plan.clone() }.abi_encode(), many.abi_encode()];
+    let usdc = stage.token("USDC")?;
+    let seed = seed("edited calls of a purse", 0x9a57);
+    let mut rng = Rng::new(seed);
+    let (mut ran, mut bought) = (0, 0);
+    for number in 0..EDITED {
+        let mut data = rng.pick(&calls).clone();
+        for _ in 0..rng.between(1, 3) {
+            mutations::edit(&mut rng, &mut data);
+        }
+        if stage.ask(OPERATOR, stage.executor, data.clone()).await?.is_err() {
+            continue;
+        }
+        ran += 1;
+        let snapshot = stage.fork.snapshot().await?;
+        let before = (till.purse().await?, stage.balance(usdc, OPERATOR).await?);
+        stage.fork.send(OPERATOR, stage.executor, data).await?;
+        let spent = before.0.saturating_sub(till.purse().await?);
+        let taken = stage.balance(*shares, RECEIVER).await?;
+        let worth = taken * U256::from(1_900) / U256::from(10).pow(U256::from(12));
+        let case = format!("SEED={seed} call {number}: {spent} spent, {taken} taken");
+        ensure!(worth >= spent, "{case}");
+        ensure!(stage.balance(usdc, OPERATOR).await? == before.1, "{case}");
+        ensure!(stage.balance(*shares, OPERATOR).await?.is_zero(), "{case}");
+        stage.has_no_allowances().await?;
+        bought += usize::from(!spent.is_zero());
+        stage.fork.revert(snapshot).await?;
+    }
+    eprintln!("{ran} of {EDITED} edited calls ran, {bought} of them bought shares");
+    ensure!(bought > 5 && ran > bought, "too few to say anything: {ran} ran, {bought} bought");
+    Ok(())
 }
