@@ -101,7 +101,7 @@ impl Market {
         }
         // Where a repay opens something for the next call, a unit less may not.
         let is_exact = opportunity.openings.contains(&repay);
-        pair.outcome(if is_exact { repay.0 } else { pair.least_for(repay.0) }, takes)
+        pair.outcome(if is_exact { repay.0 } else { pair.least_for(repay.0)? }, takes)
     }
 
     pub(super) fn pair<'a>(
@@ -295,17 +295,15 @@ impl<'a> Pair<'a> {
 
     /// The least debt units that take as much collateral as so many do: of coarse collateral the last unit may cost much
     /// more than it is worth. A debt that is paid whole stays so.
-    fn least_for(&self, covered: U256) -> U256 {
-        let least = || {
-            let covered = covered.min(self.most()?);
-            let base = self.unrewarded(covered)?;
-            let worth = math::mul(self.collateral_price, self.debt.unit())?;
-            math::scale(base, worth, math::mul(self.debt_price, self.collateral.unit())?, Rounding::Ceil)
-        };
-        match least() {
-            Ok(least) if !least.is_zero() && covered < self.owed => least.min(covered),
-            _ => covered,
+    fn least_for(&self, asked: U256) -> Result<U256, Overflow> {
+        let covered = asked.min(self.most()?);
+        if covered == self.owed {
+            return Ok(covered);
         }
+        let worth = math::mul(self.collateral_price, self.debt.unit())?;
+        let per_unit = math::mul(self.debt_price, self.collateral.unit())?;
+        let least = math::scale(self.unrewarded(covered)?, worth, per_unit, Rounding::Ceil)?;
+        Ok(if least.is_zero() { covered } else { least.min(covered) })
     }
 
     /// Debt units that take the whole collateral.
