@@ -38,14 +38,24 @@ impl<P: Protocol> Keeper<P> {
         match phase {
             Phase::Trying(proposals) => {
                 let base_fee = next_base_fee(&head);
-                for (proposal, trial) in proposals.into_iter().zip(trials) {
+                let pairs = proposals.into_iter().zip(trials).collect::<Vec<_>>();
+                // Where plain calls are refused as well the node has read and tried different states: no plan is to blame.
+                let is_plain = |draft: &Draft| draft.calls().count() == 1 && draft.purse().is_none();
+                let is_doubtful = pairs.iter().any(|(proposal, trial)| {
+                    is_plain(&proposal.draft) && matches!(trial, Trial::Refused { .. })
+                });
+                for (proposal, trial) in pairs {
                     let is_simple = proposal.draft.calls().count() == 1;
                     let takes_shares = proposal.draft.purse().is_some();
                     match weigh(proposal, trial, terms, base_fee) {
                         Ok(plan) => self.report.plans.push(plan),
                         Err(skip) => {
                             let until = head.block.number.saturating_add(COOLDOWN);
-                            let is_refused = matches!(skip.reason, Reason::Simulation(_) | Reason::GasLimit);
+                            let is_refused = match skip.reason {
+                                Reason::Simulation(_) => !is_doubtful,
+                                Reason::GasLimit => true,
+                                _ => false,
+                            };
                             // The next head tries it with one call, or with a loan.
                             if is_refused && takes_shares {
                                 self.unheld.insert(skip.account, until);
