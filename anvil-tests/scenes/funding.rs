@@ -1,50 +1,35 @@
-//! Where the loan comes from: the cheapest lender, and a pool where the market itself does not lend.
+//! Where the loan comes from when the market itself does not lend.
 
 use std::collections::BTreeSet;
 
-use alloy::{
-    primitives::{Address, U256},
-    sol_types::SolCall,
-};
-use backstop::{
-    abi::executor::Executor,
-    bed::{assets::DOLLAR, uniswap},
-};
+use alloy::{primitives::Address, sol_types::SolCall};
+use backstop::{abi::executor::Executor, bed::assets::DOLLAR};
 use eyre::{Result, ensure};
 
 use super::{
-    MARKETS, promise,
+    promise,
     stand::{Opportunity, Stand},
 };
-
-alloy::sol! {
-    interface Token { function balanceOf(address owner) external view returns (uint256); }
-}
 
 /// The numbers of the contract's two ways to borrow.
 const FROM_LENDER: u8 = 0;
 const FROM_POOL: u8 = 1;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_cheapest_lender_funds_a_plan() -> Result<()> {
-    // Of dollars there is a pool that lends for a hundredth of a percent, less than either market.
-    for market in MARKETS {
-        check(market).await?;
-    }
-    Ok(())
+async fn a_reserve_whose_flash_loans_are_off_is_funded_by_a_pool() -> Result<()> {
+    // In V3.0 the same debt is lent by the market.
+    check("v30", FROM_LENDER).await?;
+    check("v36", FROM_POOL).await
 }
 
-/// Every plan for a debt in dollars borrows from a pool that none of its swaps needs, any other from the market, and those
-/// in DAI keep their promise: where the market lends none, too.
-async fn check(market: &'static str) -> Result<()> {
+/// Every plan for a debt in DAI borrows in this way, from a pool that none of its swaps needs, and keeps its promise.
+async fn check(market: &'static str, expected: u8) -> Result<()> {
     let stand = Stand::enlisted(market).await?;
     stand.fork.set_price("WETH", 1_600 * DOLLAR).await?;
     stand.fork.set_price("WBTC", 33_000 * DOLLAR).await?;
     stand.fork.move_pools_to_feeds().await?;
     stand.base_fee(10).await?;
-    let [dai, usdc] =
-        ["DAI", "USDC"].map(|symbol| stand.fork.manifest.token(symbol).map(|token| token.address));
-    let (dai, usdc) = (dai?, usdc?);
+    let dai = stand.fork.manifest.token("DAI")?.address;
     let mut lenders = BTreeSet::new();
     let mut plans = 0;
     for plan in stand.scan()?.opportunities {
@@ -54,14 +39,10 @@ async fn check(market: &'static str) -> Result<()> {
         };
         let mut has_dai = false;
         for call in &calls {
-            let debt = call.legs.first().map(|leg| leg.debt).unwrap_or_default();
-            let wanted = if [dai, usdc].contains(&debt) { FROM_POOL } else { FROM_LENDER };
-            // What the pool cannot lend, the market does, if it does.
-            let is_large = wanted == FROM_POOL
-                && call.funding == FROM_LENDER
-                && !can_lend(&stand, debt, call.amount).await?;
-            ensure!(call.funding == wanted || is_large, "{market}: {plan:#?} is funded by {}", call.funding);
-            has_dai |= debt == dai;
+            let in_dai = call.legs.iter().all(|leg| leg.debt == dai);
+            let wanted = if in_dai { expected } else { FROM_LENDER };
+            ensure!(call.funding == wanted, "{market}: {plan:#?} is funded by {}", call.funding);
+            has_dai |= in_dai;
             if call.funding == FROM_POOL {
                 lenders.insert(lender(&plan, call)?);
             }
@@ -76,13 +57,6 @@ async fn check(market: &'static str) -> Result<()> {
         lenders.iter().map(|(token, fee)| Ok((stand.symbol(*token)?, *fee))).collect::<Result<Vec<_>>>()?;
     eprintln!("{market}: {plans} debts in DAI liquidated, lent by pools with {named:?}");
     Ok(())
-}
-
-/// Whether the pool of the two dollars holds so much of one.
-async fn can_lend(stand: &Stand, debt: Address, amount: U256) -> Result<bool> {
-    let pool = uniswap::find(&stand.fork.manifest, "DAI", "USDC", 100)?.address;
-    let held = stand.fork.chain.read(debt, &Token::balanceOfCall { owner: pool }).await?;
-    Ok(held >= amount)
 }
 
 /// The lending pool's other token and fee.

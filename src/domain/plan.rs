@@ -8,7 +8,7 @@ use super::units::{Amount, Bps, Gas, HealthFactor, Net, Overflow, Round, Wei, mu
 use alloy::primitives::{Address, Bytes};
 
 /// Where the borrowed debt comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Funding {
     /// A flash loan of the lending pool itself.
     Lender(Address),
@@ -20,7 +20,7 @@ pub enum Funding {
 }
 
 /// The protocol's own token that a call takes instead of the collateral, and what it is worth at the plan's prices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shares {
     pub token: Address,
     pub units: Amount,

@@ -3,7 +3,7 @@
 //!
 //! - Calls with the same debt in a row are one loan, with swaps after its last call. It takes [`LOAN_GAS`], behind another
 //!   one [`NEXT_LOAN_GAS`], [`CALL_GAS`] for each further call and [`SWAP_GAS`] a swap. Each loan pays for itself.
-//! - The loan is the market's where it lends as much, or that of any pool, which is locked then. What closes a side is
+//! - The loan is the market's where it lends as much, else that of any pool, which is locked then. What closes a side is
 //!   asked for without a number, and is borrowed with [`GROWTH`].
 //! - What was seized in the debt itself pays for it. The rest of the debt is bought with native coin that all else was
 //!   sold for, or with one of the collaterals, of which the rest is sold. Each swap takes the best pool, as the swaps
@@ -101,14 +101,15 @@ impl Books<'_> {
         // What was seized is not there to be lent.
         let seized = before.iter().chain(plan).filter(|call| call.collateral == debt);
         let needed = seized.fold(borrowed, |sum, call| sum + call.received);
-        let million = U256::from(1_000_000);
-        let premium = |fee: u32| (borrowed * U256::from(fee)).div_ceil(million);
-        let lenders = self.pools.lenders(debt, borrowed).into_iter();
-        let lenders = lenders.map(|(pool, fee)| (paid + premium(fee), Some(pool)));
-        let own = self.market.flash(debt, Amount(borrowed)).filter(|terms| terms.available.0 >= needed);
-        let own = own.map(|terms| (paid + terms.premium.0, None));
-        // Nothing is locked for the market's: what costs as much or more is no better.
-        lenders.filter(|(cost, _)| own.is_none_or(|(least, _)| *cost < least)).chain(own).collect()
+        match self.market.flash(debt, Amount(borrowed)) {
+            Some(terms) if terms.available.0 >= needed => vec![(paid + terms.premium.0, None)],
+            _ => {
+                let million = U256::from(1_000_000);
+                let premium = |fee: u32| (borrowed * U256::from(fee)).div_ceil(million);
+                let lenders = self.pools.lenders(debt, borrowed).into_iter();
+                lenders.map(|(pool, fee)| (paid + premium(fee), Some(pool))).collect()
+            }
+        }
     }
 
     fn ways(&self, plan: &[Moved]) -> Vec<Way> {

@@ -1,6 +1,6 @@
 //! One purse and several who would be paid from it.
 
-use crate::domain::plan::Draft;
+use crate::domain::plan::{Draft, Reason};
 use crate::domain::protocol::{Opportunity, Protocol};
 use crate::domain::route::{Knowledge, Known};
 use crate::domain::size::{Purse, Refusal, Scope, best};
@@ -35,7 +35,11 @@ pub(super) fn share_out<'a, P: Protocol + 'a>(
                 all.push(draft);
             }
             Known::Yes(Err(refusal)) => refused.push(refusal),
-            Known::No | Known::NotYet => {}
+            // What a loan takes was asked for it before.
+            Known::No | Known::NotYet => {
+                let pair = pairs.into_iter().next();
+                refused.extend(pair.map(|pair| (pair, Refusal::bare(Reason::Questions))));
+            }
         }
     }
     (all, refused)

@@ -1,9 +1,8 @@
-//! Where the money of a loan comes from: the protocol itself where it lends the debt, or a pool where that is cheaper or the
-//! only one.
+//! Where the money of a loan comes from: the protocol itself where it lends the debt, else a pool.
 
 use super::Scope;
 use crate::domain::plan::{Funding, Liquidation};
-use crate::domain::protocol::{FlashTerms, Opportunity, Protocol};
+use crate::domain::protocol::{Opportunity, Protocol};
 use crate::domain::route::{Knowledge, Known, Pair, TIERS};
 use crate::domain::units::{Amount, Bps, Overflow, Round, mul_div};
 use alloy::primitives::{Address, U256};
@@ -30,9 +29,9 @@ pub(super) fn borrowed(calls: &[Liquidation]) -> Result<Amount, Overflow> {
 /// A loan there is, and its premium.
 pub(super) type Terms = (Funding, Amount);
 
-/// The loans of `amount` for these calls, which are of one debt and behind `before`, that may be the best: the cheapest, be it
-/// the protocol's own or a pool's. A pool that lends is locked: those that the swaps may want come along with the cheapest
-/// other one where they cost less.
+/// The loans of `amount` for these calls, which are of one debt and behind `before`, that may be the best: the protocol's own where it lends as
+/// much, else pools'. A pool that lends is locked: those that the swaps may want come along with the cheapest other one
+/// where they cost less.
 pub(super) fn loans<P: Protocol>(
     scope: &Scope<'_, P>,
     before: &[Liquidation],
@@ -41,15 +40,18 @@ pub(super) fn loans<P: Protocol>(
     amount: Amount,
     knowledge: &mut Knowledge,
 ) -> Known<Vec<Terms>> {
-    // What is lent cannot be seized at the same time, and what was seized before is gone.
-    let same = before.iter().chain(calls).filter(|call| call.collateral_asset == debt);
-    let needed = same.map(|call| call.outcome.seized).try_fold(amount, Amount::plus);
-    let own = scope.protocol.flash(debt, amount);
-    let own = own.filter(|terms| needed.is_ok_and(|needed| terms.available >= needed));
+    if let Some(terms) = scope.protocol.flash(debt, amount) {
+        // What is lent cannot be seized at the same time, and what was seized before is gone.
+        let same = before.iter().chain(calls).filter(|call| call.collateral_asset == debt);
+        let needed = same.map(|call| call.outcome.seized).try_fold(amount, Amount::plus);
+        if needed.is_ok_and(|needed| terms.available >= needed) {
+            return Known::Yes(vec![(Funding::Lender(terms.lender), terms.premium)]);
+        }
+    }
     let is_on_route = |partner: Address| {
         partner == scope.venue.wrapped_native || calls.iter().any(|call| call.collateral_asset == partner)
     };
-    let offers = match offers(scope, debt, cheaper_than(own, amount), knowledge) {
+    let offers = match offers(scope, debt, knowledge) {
         Known::Yes(offers) => offers,
         Known::No => return Known::No,
         Known::NotYet => return Known::NotYet,
@@ -57,10 +59,10 @@ pub(super) fn loans<P: Protocol>(
     let enough = offers.into_iter().filter(|offer| offer.held >= amount);
     let mut found = Vec::new();
     for Offer { partner, tier, pool, .. } in enough {
-        let Some(fee) = fee(amount, tier) else { continue };
-        found.push((fee, is_on_route(partner), Funding::Pool { partner, tier, pool }));
+        let fee = mul_div(amount.0, U256::from(tier), U256::from(1_000_000), Round::Up);
+        let Ok(fee) = fee else { continue };
+        found.push((Amount(fee), is_on_route(partner), Funding::Pool { partner, tier, pool }));
     }
-    found.extend(own.map(|terms| (terms.premium, false, Funding::Lender(terms.lender))));
     found.sort_by_key(|(fee, is_on_route, _)| (*fee, *is_on_route));
     let others = found.iter().position(|(_, is_on_route, _)| !is_on_route);
     found.truncate(others.map_or(found.len(), |place| place.saturating_add(1)).min(MOST_OFFERS));
@@ -71,16 +73,6 @@ pub(super) fn loans<P: Protocol>(
     }
 }
 
-/// What a pool of this tier asks for a loan.
-fn fee(amount: Amount, tier: u32) -> Option<Amount> {
-    mul_div(amount.0, U256::from(tier), U256::from(1_000_000), Round::Up).ok().map(Amount)
-}
-
-/// Whether a pool of a tier lends `amount` for less than the protocol does, where that lends it.
-fn cheaper_than(own: Option<FlashTerms>, amount: Amount) -> impl Fn(u32) -> bool {
-    move |tier| own.is_none_or(|terms| fee(amount, tier).is_some_and(|fee| fee < terms.premium))
-}
-
 /// A pool that may lend, and what it holds of the debt.
 struct Offer {
     partner: Address,
@@ -89,16 +81,11 @@ struct Offer {
     held: Amount,
 }
 
-/// The pools of these tiers that may lend this debt, cheap ones first.
-fn offers<P>(
-    scope: &Scope<'_, P>,
-    debt: Address,
-    is_asked: impl Fn(u32) -> bool,
-    knowledge: &mut Knowledge,
-) -> Known<Vec<Offer>> {
+/// The pools that may lend this debt, cheap ones first.
+fn offers<P>(scope: &Scope<'_, P>, debt: Address, knowledge: &mut Knowledge) -> Known<Vec<Offer>> {
     let mut found = Vec::new();
     let mut is_waiting = false;
-    for tier in TIERS.into_iter().filter(|tier| is_asked(*tier)) {
+    for tier in TIERS {
         for partner in scope.partners.iter().copied().filter(|partner| *partner != debt) {
             let pool = match knowledge.pool(Pair::of(debt, partner), tier) {
                 Known::Yes(pool) => pool,
@@ -134,14 +121,15 @@ pub(super) fn limits<P: Protocol>(
     let drawn = drawn.map(|call| call.outcome.seized).try_fold(Amount::ZERO, Amount::plus);
     let (Ok(repaid), Ok(drawn)) = (repaid, drawn) else { return Known::No };
     let mut limits = Vec::new();
-    let own = scope.protocol.flash(debt, pair.most);
-    if let Some(terms) = own {
+    if let Some(terms) = scope.protocol.flash(debt, pair.most) {
         let most = terms.available.minus(drawn).and_then(|rest| rest.minus(repaid));
-        limits.extend(most.map(|most| scope.beside_seized(pair, most)));
+        let most = most.map(|most| scope.beside_seized(pair, most));
+        if most.is_some_and(|most| most >= pair.most) {
+            return Known::Yes(vec![]);
+        }
+        limits.extend(most);
     }
-    // What the protocol cannot lend whole, others may at any price.
-    let own = own.filter(|_| limits.first().is_some_and(|most| *most >= pair.most));
-    let offers = match offers(scope, debt, cheaper_than(own, pair.most), knowledge) {
+    let offers = match offers(scope, debt, knowledge) {
         Known::Yes(offers) => offers,
         Known::No => return Known::No,
         Known::NotYet => return Known::NotYet,

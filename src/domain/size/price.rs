@@ -60,12 +60,8 @@ fn all<P: Protocol>(
         let net = net(&loan);
         return Known::Yes(Ok((vec![loan], net)));
     }
-    // What comes behind several more is not looked at in every combination. Whose loan it is decides which pool is locked: each
-    // has its ways.
-    let most = if rest.len() == 1 { MOST_CHOICES } else { 2 };
-    loans.sort_by_key(|loan| loan.funding);
-    let lenders = loans.chunk_by(|one, other| one.funding == other.funding);
-    let loans = lenders.flat_map(|loans| loans.iter().take(most).cloned()).collect::<Vec<_>>();
+    // What comes behind several more is not looked at in every combination.
+    loans.truncate(if rest.len() == 1 { MOST_CHOICES } else { 2 });
     let mut best: Option<Sum> = None;
     let mut refusal: Option<Refusal> = None;
     let mut is_waiting = false;
