@@ -26,7 +26,7 @@ use super::{
 /// Dollars of the fallen ether, and what an aToken counts less than it, in basis points.
 const FALLEN: u64 = 1_600;
 const DISCOUNT: u64 = 200;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 alloy::sol! {
     interface Token { function balanceOf(address owner) external view returns (uint256); }
@@ -177,7 +177,7 @@ async fn shared(stand: &Stand) -> Result<()> {
 
 /// But for the interest of a few minutes, at the rate of a reserve that is lent out whole.
 fn near(found: U256, expected: U256) -> bool {
-    found.abs_diff(expected) <= expected / U256::from(100_000) + U256::from(2)
+    found.abs_diff(expected) <= expected / U256::from(20_000) + U256::from(2)
 }
 
 fn calls(stand: &Stand, receipt: &TransactionReceipt) -> Result<Vec<Pool::LiquidationCall>> {
