@@ -344,13 +344,12 @@ impl Reader<'_> {
     /// Notes `key` as missing, at the table it belongs in, unless something was noted for it already.
     fn missing(&mut self, key: &str, meaning: &str) {
         let written = self.merged.values.get(key);
-        let empty = |raw: &Raw| values::addresses(raw).is_ok_and(|found| found.is_none());
         let refused = self.mistakes.iter().any(|mistake| mistake.key == key);
         if refused || written.is_some_and(|(raw, _)| raw.is_refused()) {
             return;
         }
         let table = key.rsplit_once('.').and_then(|(table, _)| self.merged.tables.get(table));
-        let place = written.filter(|(raw, _)| empty(raw)).map(|(_, place)| place).or(table);
+        let place = written.filter(|(raw, _)| values::is_unset(raw)).map(|(_, place)| place).or(table);
         let place = place.filter(|place| **place != Place::Default).cloned();
         let what = format!("missing: {meaning}; or set {}", keys::variable(key));
         self.mistakes.push(Mistake::new(place, key, what));

@@ -133,6 +133,11 @@ fn article(name: &str) -> String {
     format!("{} {name}", if vowel { "an" } else { "a" })
 }
 
+/// Written, and empty: how a key is left unset.
+pub(super) fn is_unset(raw: &Raw) -> bool {
+    (raw.form == Form::List && raw.text.is_empty()) || text(raw).is_ok_and(|text| text.is_none())
+}
+
 /// Text, trimmed; `None` when empty, which is how a key is left unset.
 pub(super) fn text(raw: &Raw) -> Result<Option<String>, String> {
     Ok(Some(raw.text()?.trim().to_owned()).filter(|text| !text.is_empty()))

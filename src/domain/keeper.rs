@@ -21,7 +21,7 @@ use super::plan::{Call, Draft, Plan, Proposal, Reason, Skip, Submission};
 use super::prices::Moment;
 use super::protocol::{Opportunity, Protocol};
 use super::route::{Knowledge, Known, Question};
-use super::size::{MOST_CALLS, Purse, Refusal, Scope, best};
+use super::size::{MOST_CALLS, Refusal, Scope, best};
 use alloy::primitives::{Address, B256};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -273,11 +273,7 @@ impl<P: Protocol> Keeper<P> {
             most_calls: MOST_CALLS,
             most_loans: terms.most_loans(),
             gas_limit: terms.fees.gas_limit,
-            purse: terms.holding.as_ref().map(|holding| Purse {
-                executor: terms.executor,
-                holding,
-                spent: &unspent,
-            }),
+            purse: terms.purse(&unspent),
         };
         let suited = |account: &Address| {
             let is_simple = self.simple.contains_key(account);

@@ -16,7 +16,7 @@ use crate::domain::protocol::{Attempt, Execution, Opportunity, Protocol, Revert,
 use crate::domain::protocols::aave_v3::Market;
 use crate::domain::refusal::refusal;
 use crate::domain::route::Known;
-use crate::domain::size::{MOST_CALLS, Purse, Refusal, Scope, best};
+use crate::domain::size::{MOST_CALLS, Refusal, Scope, best};
 use crate::exit::{Exit, ExitExt};
 use crate::io::simulate;
 use alloy::primitives::{Address, Bytes, U256};
@@ -132,7 +132,7 @@ async fn draft(
     pairs: &[Opportunity],
 ) -> Result<Result<Draft, Refusal>> {
     let terms = &bench.terms;
-    let spent = BTreeMap::new();
+    let unspent = BTreeMap::new();
     let scope = Scope {
         protocol: &wire.keeper.market,
         when: *when,
@@ -143,11 +143,7 @@ async fn draft(
         most_calls: MOST_CALLS,
         most_loans: terms.most_loans(),
         gas_limit: terms.fees.gas_limit,
-        purse: terms.holding.as_ref().map(|holding| Purse {
-            executor: terms.executor,
-            holding,
-            spent: &spent,
-        }),
+        purse: terms.purse(&unspent),
     };
     let found = answered(&wire.reader, wire.head.block, &terms.venue, |known| best(&scope, pairs, known));
     Ok(match found.await? {

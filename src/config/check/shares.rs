@@ -14,10 +14,7 @@ impl Reader<'_> {
         let unit = "basis points (100 is 1 %)";
         let meaning = "what a share is worth to you less than the oracle says, in basis points";
         let discount = self.needed(&key("discount_bps"), meaning, |raw| {
-            if values::text(raw).is_ok_and(|text| text.is_none()) {
-                return Ok(None);
-            }
-            values::whole(raw, 0..=5_000, unit).map(Some)
+            if values::is_unset(raw) { Ok(None) } else { values::whole(raw, 0..=5_000, unit).map(Some) }
         });
         let discount = u32::try_from(discount?).ok().map(Bps)?;
         Some(Holding { collaterals: collaterals?, debts: debts?, discount })

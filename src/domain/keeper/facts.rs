@@ -7,10 +7,11 @@ use crate::domain::lane::{Attempt, Flight, News};
 use crate::domain::plan::{Call, Plan, Skip, Submission, Trial};
 use crate::domain::protocol::Undecodable;
 use crate::domain::route::Venue;
-use crate::domain::size::{Holding, MOST_LOANS};
-use crate::domain::units::{Bps, FeePerGas, Wei};
+use crate::domain::size::{Holding, MOST_LOANS, Purse};
+use crate::domain::units::{Amount, Bps, FeePerGas, Wei};
 use crate::domain::verdict::Verdict;
 use alloy::primitives::{Address, B256};
+use std::collections::BTreeMap;
 
 /// What the operator wants. Without it the keeper only keeps the market true.
 #[derive(Clone, Debug)]
@@ -36,6 +37,11 @@ impl Terms {
     /// Loans that one draft may need: each may fail alone, which has to be tried.
     pub fn most_loans(&self) -> usize {
         if self.bundles { MOST_LOANS } else { 1 }
+    }
+
+    /// What pays for shares, less what is `spent` of it already.
+    pub fn purse<'a>(&'a self, spent: &'a BTreeMap<Address, Amount>) -> Option<Purse<'a>> {
+        self.holding.as_ref().map(|holding| Purse { executor: self.executor, holding, spent })
     }
 }
 
