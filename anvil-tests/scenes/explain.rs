@@ -46,6 +46,8 @@ struct Fall {
     other_price: Option<U256>,
     #[serde(default)]
     undetermined: bool,
+    /// Whose price it is, where that is not the asset's own.
+    price_source: Option<Address>,
 }
 
 /// As much of `positions --json` and `explain --json` as they share.
@@ -76,6 +78,7 @@ struct Tally {
     none: usize,
     swept: u64,
     both_sides: usize,
+    by_category: usize,
 }
 
 async fn check(market: &'static str) -> Result<()> {
@@ -83,7 +86,7 @@ async fn check(market: &'static str) -> Result<()> {
     let mut rng = Rng::new(seed);
     let stand = Stand::new(market).await?;
     let fork = &stand.fork;
-    let loops = loopers(fork, market).await?;
+    let special = special(fork, market).await?;
     for _ in 0..25 {
         fork.random_action(&mut rng, market).await?;
     }
@@ -96,7 +99,7 @@ async fn check(market: &'static str) -> Result<()> {
     let said = stand.operator.run(&["positions", "--json", "-q"])?.expect_ok()?;
     let mut lines = said.lines().map(serde_json::from_str).collect::<Result<Vec<Line>, _>>()?;
     let mut chosen = Vec::new();
-    for account in &loops {
+    for account in &special {
         let place = lines.iter().position(|line| line.account == *account);
         chosen.push(lines.swap_remove(place.ok_or_else(|| eyre!("{account} is not listed"))?));
     }
@@ -116,18 +119,20 @@ async fn check(market: &'static str) -> Result<()> {
     }
     eprintln!("{market}: {} accounts, {tally:?}", chosen.len());
     ensure!(tally.crossings > 20 && tally.none > 0 && tally.both_sides >= 3, "{tally:?}");
+    ensure!((tally.by_category > 0) == (market == "v30"), "{tally:?}");
     Ok(())
 }
 
-/// Accounts that hold and owe the same asset.
-async fn loopers(fork: &Fork, market: &str) -> Result<Vec<Address>> {
+/// Accounts that hold and owe the same asset, and one whose debt has its category's price where categories have one.
+async fn special(fork: &Fork, market: &str) -> Result<Vec<Address>> {
     // Symbol and thousandths of a token: supplied, borrowed.
     type Hold = (&'static str, u64);
-    let accounts: [(&[Hold], &[Hold]); 4] = [
+    let accounts: [(&[Hold], &[Hold]); 5] = [
         (&[("WETH", 10_000)], &[("WETH", 7_900)]),
         (&[("WETH", 10_000), ("USDC", 1_000_000)], &[("WETH", 3_000), ("DAI", 8_000_000)]),
         (&[("USDC", 12_000_000), ("WETH", 500)], &[("WETH", 4_000), ("USDC", 1_000_000)]),
         (&[("USDC", 5_003)], &[("DAI", 1_501), ("USDC", 1_999)]),
+        (&[("WETH", 6_000)], &[("USDC", 5_000_000)]),
     ];
     let mut found = Vec::new();
     for (number, (supplied, borrowed)) in accounts.into_iter().enumerate() {
@@ -140,6 +145,9 @@ async fn loopers(fork: &Fork, market: &str) -> Result<Vec<Address>> {
         }
         found.push(account);
     }
+    if let Some(last) = found.last() {
+        fork.set_emode(market, *last, true).await?;
+    }
     Ok(found)
 }
 
@@ -147,7 +155,8 @@ async fn verdicts_turn(stand: &Stand, line: &Line, tally: &mut Tally) -> Result<
     for fall in &line.liquidation_prices {
         let liquidatable = fall.now == "liquidatable";
         let at = (line.account, line.block);
-        let ask = async |prices: &[U256]| factors(stand, at, &[], &fall.symbol, prices).await;
+        let moved = stand.symbol(fall.price_source.unwrap_or(fall.asset))?;
+        let ask = async |prices: &[U256]| factors(stand, at, &[], moved, prices).await;
         ensure!(!fall.undetermined, "undetermined");
         ensure!(ask(&[fall.current]).await? == [line.health_factor], "the override changes nothing");
         ensure!((line.health_factor < one()) == liquidatable);
@@ -171,6 +180,7 @@ async fn verdicts_turn(stand: &Stand, line: &Line, tally: &mut Tally) -> Result<
         }
         if fall.price.is_some() {
             tally.crossings += 1;
+            tally.by_category += usize::from(fall.price_source.is_some());
             tally.recoveries += usize::from(liquidatable);
             tally.second_crossings += usize::from(fall.other_price.is_some());
         } else {
@@ -259,11 +269,11 @@ async fn on_the_edge_a_price_may_hurt_both_ways_and_both_are_told() -> Result<()
                     Direction::Up => edge.0 - U256::from(1),
                 };
                 let mut prices = known.prices.clone();
-                prices.set(line.asset, Some(Price(edge)));
-                let fixed = [(stand.symbol(line.asset)?, edge)];
+                prices.set(line.source, Some(Price(edge)));
+                let fixed = [(stand.symbol(line.source)?, edge)];
                 let when = Moment { timestamp: block.timestamp, prices: &prices };
                 for other in known.liquidation_prices(*account, &when)? {
-                    let symbol = stand.symbol(other.asset)?;
+                    let symbol = stand.symbol(other.source)?;
                     let turns = [(other.direction, other.first), (other.direction.opposite(), other.other)];
                     for (direction, crossing) in turns {
                         let Crossing::At(Price(price)) = crossing else { continue };

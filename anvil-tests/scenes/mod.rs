@@ -13,6 +13,7 @@ mod opportunities;
 mod pairs;
 mod pools;
 mod promise;
+mod recorded;
 mod refusals;
 mod rounds;
 mod several;

@@ -50,6 +50,8 @@ pub struct Force<'a> {
     world: &'a World,
     when: Moment<'a>,
     books: Books<'a>,
+    /// All of a debt may be repaid where a side is small, or no more than half of all debt is in it: from 3.3.
+    counts_all: bool,
     /// Debt and collateral.
     pairs: Vec<(Address, Address)>,
 }
@@ -71,7 +73,9 @@ impl<'a> Force<'a> {
             pools: world.pools.clone(),
             divides: false,
         };
-        Self { world, when, books, pairs }
+        let counts_all =
+            world.market.rules.is_some_and(|rules| !["3.0", "3.1", "3.2"].contains(&rules.release));
+        Self { world, when, books, counts_all, pairs }
     }
 
     pub fn best(&mut self, extent: Extent) -> Best {
@@ -183,23 +187,23 @@ impl<'a> Force<'a> {
             units * self.world.market.prices.get(asset).unwrap().0 / self.world.market.reserves[&asset].unit()
         };
         let small = SMALL_POSITION * HEADROOM / ONE;
-        let is_deep = factor <= FULL_CLOSE - HEADROOM;
+        let counts_sides = self.counts_all && factor > FULL_CLOSE - HEADROOM;
         factor < ONE - HEADROOM
             && !near(factor, FULL_CLOSE, HEADROOM)
-            && (is_deep
+            && (!counts_sides
                 || !near(worth(debt, left.owed.0), SMALL_POSITION, small)
                     && !near(worth(collateral, left.supplied.0), SMALL_POSITION, small))
     }
 
-    /// Whether this debt is about half of all debt once a first call has left this: from 3.3 on all of it may be repaid
-    /// then, or not.
+    /// Whether this debt is about half of all debt once a first call has left this, so that all of it may be repaid then, or
+    /// not.
     fn is_about_half(&self, first: Step, left: &Execution, debt: Address) -> bool {
         let owed = if debt == first.debt_asset { left.owed.0 } else { self.owed(debt) };
         let (price, unit) =
             (self.world.market.prices.get(debt).unwrap().0, self.world.market.reserves[&debt].unit());
         let half = left.health.debt.0 / U256::from(2);
         let is_deep = left.health.factor.0 <= FULL_CLOSE - HEADROOM;
-        !is_deep && (owed * price / unit).abs_diff(half) < half * HEADROOM / ONE
+        self.counts_all && !is_deep && (owed * price / unit).abs_diff(half) < half * HEADROOM / ONE
     }
 
     /// So many amounts up to what the contract takes, or to all that is owed where it does not take all, and the maximum.
